@@ -1,0 +1,1 @@
+"""From snippets to votes, placements, numbers, tables and figures."""

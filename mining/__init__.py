@@ -1,0 +1,1 @@
+"""From GitHub, or a folder, to snippets on disk. Knows nothing of models or verdicts."""

@@ -1,0 +1,164 @@
+"""Base classes followed through a repository's imports. Pure: records in, records out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from mining.imports import Import
+from mining.records import ClassDefinition
+
+_MAX_HOPS = 8
+"""Re-exports followed from module to module; real ones need two or three."""
+
+
+class Modules:
+    """The modules of one repository: which file a dotted name means, seen from another file.
+
+    Where the folders on ``sys.path`` are unknown, a dotted module name is matched against the
+    ends of the repository's paths; the file nearest to the importing one wins.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._by_last: defaultdict[str, list[tuple[tuple[str, ...], str]]] = defaultdict(list)
+        for path in sorted(paths):
+            parts = _module_parts(path)
+            if parts:
+                self._by_last[parts[-1]].append((parts, path))
+
+    def find(self, module: str, level: int, seen_from: str) -> str | None:
+        """Return the path of the file that holds ``module``, or None if it is not in here.
+
+        ``level`` is the number of leading dots of a relative import.
+        """
+        wanted = tuple(module.split(".")) if module else ()
+        if level:
+            folder = PurePosixPath(seen_from).parts[:-1]
+            base = folder[: len(folder) - (level - 1)] if level > 1 else folder
+            exact = tuple(base) + wanted
+            if not exact:
+                return None
+            return next((p for parts, p in self._by_last[exact[-1]] if parts == exact), None)
+        if not wanted:
+            return None
+        fitting = [
+            (parts, path)
+            for parts, path in self._by_last.get(wanted[-1], ())
+            if parts[-len(wanted) :] == wanted
+        ]
+        here = PurePosixPath(seen_from).parts[:-1]
+        # the file that shares most folders with the importing one, then the shallowest
+        fitting.sort(key=lambda item: (-_shared(item[0], here), len(item[0]), item[1]))
+        return fitting[0][1] if fitting else None
+
+
+class Names:
+    """What names mean at the module level of each file of a repository."""
+
+    def __init__(
+        self, imports: Mapping[str, Iterable[Import]], definitions: Mapping[str, Iterable[str]]
+    ) -> None:
+        """Take each file's imports, and the qualnames that it defines."""
+        self.modules = Modules(definitions)
+        self._definitions = {path: frozenset(names) for path, names in definitions.items()}
+        self._imports: dict[str, dict[str, Import]] = {}
+        self._stars: dict[str, list[Import]] = {}
+        for path, statements in imports.items():
+            statements = list(statements)
+            self._imports[path] = {i.local: i for i in statements if i.local != "*"}
+            self._stars[path] = [i for i in statements if i.local == "*"]
+
+    def resolve(self, path: str, dotted: str) -> str:
+        """Return what ``dotted`` means in the file ``path``.
+
+        ``path::qualname`` where the repository defines it, otherwise the dotted name with its
+        alias replaced by what was imported (``F.l1_loss`` -> ``torch.nn.functional.l1_loss``).
+        """
+        return self._resolve(path, dotted, _MAX_HOPS)
+
+    def _resolve(self, path: str, dotted: str, hops: int) -> str:
+        if dotted in self._definitions.get(path, ()):
+            return f"{path}::{dotted}"
+        head, _, rest = dotted.partition(".")
+        statement = self._imports.get(path, {}).get(head)
+        if statement is not None:
+            target = f"{statement.target}.{rest}" if rest else statement.target
+            return self._follow(path, target, statement.level, hops) or target
+        if hops:
+            for star in self._stars.get(path, ()):
+                target = f"{star.target}.{dotted}" if star.target else dotted
+                found = self._follow(path, target, star.level, hops)
+                if found is not None and "::" in found:
+                    return found
+        return dotted
+
+    def _follow(self, path: str, target: str, level: int, hops: int) -> str | None:
+        """Look for ``module.name`` in the repository, the longest module name first."""
+        if not hops:
+            return None
+        parts = target.split(".")
+        for cut in range(len(parts) - 1, -1, -1):
+            module = self.modules.find(".".join(parts[:cut]), level, path)
+            if module is None or module == path:
+                continue
+            found = self._resolve(module, ".".join(parts[cut:]), hops - 1)
+            if "::" in found or found != ".".join(parts[cut:]):
+                return found
+            # the module is in the repository, but the name is made at run time
+            return None
+        return None
+
+
+def resolve_bases(classes: Iterable[ClassDefinition], names: Names) -> Iterator[ClassDefinition]:
+    """Give each class with its ``resolved_bases`` filled in."""
+    for each in classes:
+        yield replace(
+            each, resolved_bases=tuple(_resolve_base(each, base, names) for base in each.bases)
+        )
+
+
+def ancestry(key: str, classes: Mapping[str, ClassDefinition]) -> list[str]:
+    """Return a class and its bases, nearest first, each once.
+
+    ``classes`` maps ``path::qualname`` to its class. What the repository does not define is
+    given by its dotted name (``torch.nn.Module``). Cycles, which broken code can hold, end.
+    """
+    order: dict[str, None] = {}
+    queue = [key]
+    while queue:
+        current = queue.pop(0)
+        if current in order:
+            continue
+        order[current] = None
+        if current in classes:
+            queue.extend(classes[current].resolved_bases)
+    return list(order)
+
+
+def _resolve_base(each: ClassDefinition, base: str, names: Names) -> str:
+    # a class nested in a class or function may name a sibling of its own scope
+    scope = each.qualname
+    while "." in scope:
+        scope = scope.rpartition(".")[0]
+        found = names.resolve(each.path, f"{scope}.{base}")
+        if "::" in found and found != each.key:
+            return found
+    found = names.resolve(each.path, base)
+    # `class Model(base.Model)` within the module that it imports would be its own base
+    return found if found != each.key else base
+
+
+def _module_parts(path: str) -> tuple[str, ...]:
+    parts = PurePosixPath(path).with_suffix("").parts
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def _shared(parts: tuple[str, ...], folder: tuple[str, ...]) -> int:
+    count = 0
+    for ours, theirs in zip(parts, folder, strict=False):
+        if ours != theirs:
+            break
+        count += 1
+    return count

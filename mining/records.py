@@ -1,0 +1,150 @@
+"""The records that pass between the stages of mining, and on to ``classify``."""
+
+from __future__ import annotations
+
+import hashlib
+import textwrap
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One repository as the search described it, at the moment of the search.
+
+    ``name`` is ``owner/name``. Times are in UTC; ``pushed_at`` is None where a repository
+    was never pushed to. ``size_kb`` is GitHub's own figure, in kilobytes.
+    """
+
+    name: str
+    stars: int
+    forks: int
+    pushed_at: datetime | None
+    created_at: datetime
+    fork: bool
+    archived: bool
+    size_kb: int
+    license: str | None
+
+
+class Outcome(StrEnum):
+    """The one end of each file seen; the counts of all outcomes add up to the files seen."""
+
+    EXTRACTED = "extracted"
+    """Parsed without an error."""
+    PARTIAL = "partial"
+    """Parsed around syntax errors; what could be read was extracted."""
+    EMPTY = "empty"
+    """Nothing but white space."""
+    UNDECODABLE = "undecodable"
+    """No encoding turns its bytes into text."""
+    TOO_LARGE = "too_large"
+    """Larger than the study's limit; not read."""
+    NOT_PYTHON = "not_python"
+    """Its name does not end in ``.py``; not read."""
+    UNREADABLE = "unreadable"
+    """The operating system refused to read it, or it is a link out of the repository."""
+
+
+EXTRACTED_OUTCOMES = frozenset({Outcome.EXTRACTED, Outcome.PARTIAL, Outcome.EMPTY})
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file seen in a repository, with its outcome; ``text`` only where it was parsed.
+
+    ``path`` is relative to the repository, with forward slashes. ``text`` has universal
+    newlines, so that line numbers mean the same everywhere.
+    """
+
+    repository: str
+    commit: str | None
+    path: str
+    size_bytes: int
+    sha256: str | None
+    encoding: str | None
+    outcome: Outcome
+    reason: str | None
+    snippets: int
+    text: str | None
+
+
+class Kind(StrEnum):
+    """What a snippet is. A function nested anywhere inside a class is a method."""
+
+    FUNCTION = "function"
+    METHOD = "method"
+    LOOP = "loop"
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """A function, a method, or an outermost module-level loop.
+
+    Lines are 1-based and inclusive; ``start_line`` is that of ``def``, ``for`` or ``while``.
+    ``text`` holds the file's lines from there, verbatim but for its newlines.
+    ``class_qualname`` names the innermost class around a method.
+    """
+
+    repository: str
+    commit: str | None
+    path: str
+    start_line: int
+    end_line: int
+    kind: Kind
+    qualname: str
+    class_qualname: str | None
+    text: str
+
+    @property
+    def snippet_id(self) -> str:
+        """16 hexadecimal digits which name this occurrence, the same in every run."""
+        where = f"{self.repository}\0{self.path}\0{self.start_line}\0{self.qualname}\0{self.text}"
+        return _sha256(where)[:16]
+
+    @property
+    def code(self) -> str:
+        """The text as a judge reads it: without the indentation that the whole snippet shares."""
+        return textwrap.dedent(self.text)
+
+    @property
+    def code_sha256(self) -> str:
+        """Equal for equal code, wherever it occurs."""
+        return _sha256(self.code)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassDefinition:
+    """A class statement. ``bases`` are dotted names as written in the class statement.
+
+    ``resolved_bases`` gives each base as ``path::qualname`` if the repository defines it,
+    else as the dotted name that the file's imports make of it (``torch.nn.Module``).
+    """
+
+    repository: str
+    path: str
+    qualname: str
+    start_line: int
+    end_line: int
+    bases: tuple[str, ...]
+    resolved_bases: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """``path::qualname``: names the class within its repository."""
+        return f"{self.path}::{self.qualname}"
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What left the flow, where, and why. ``subject`` is a repository or ``repository:path``."""
+
+    subject: str
+    stage: str
+    reason: str
+
+
+def _sha256(text: str) -> str:
+    # surrogates cannot come out of a decoder, but a record may be built by hand
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

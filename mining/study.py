@@ -1,0 +1,250 @@
+"""A study: one configuration, read from TOML, every key checked."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from mining.errors import StudyError
+
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A table of the study file: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SearchSettings(Section):
+    """Which repositories GitHub is asked for: every framework with every architecture."""
+
+    frameworks: tuple[str, ...] = ("PyTorch", "TensorFlow")
+    architectures: tuple[str, ...] = (
+        "CNN",
+        "RNN",
+        "autoencoder",
+        "RBM",
+        "GAN",
+        "DBN",
+        "recursive neural network",
+        "Transformer",
+        "Diffusion",
+        "GNN",
+    )
+    population: Literal["first-1000"] = "first-1000"
+    base_url: str = "https://api.github.com"
+    """Another address for GitHub Enterprise, or for a test."""
+    max_wait_s: Annotated[int, Field(ge=0)] = 3600
+    """The longest wait for a rate limit; a longer one is an error, and the pages so far stay."""
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """The search texts, in the order in which repositories are selected."""
+        return tuple(f"{f} {a}" for f in self.frameworks for a in self.architectures)
+
+
+class Weights(Section):
+    """What each attribute counts for in a repository's score."""
+
+    stars: NonNegative = 1.0
+    forks: NonNegative = 2.0
+    recency: NonNegative = 1.5
+
+    @classmethod
+    def parse(cls, text: str) -> Weights:
+        """Read ``stars=1,forks=2,recency=1.5``; what is not named keeps its default.
+
+        Raises StudyError on anything else.
+        """
+        values: dict[str, float] = {}
+        for part in filter(None, (p.strip() for p in text.split(","))):
+            name, separator, value = part.partition("=")
+            name = name.strip()
+            try:
+                if not separator or name not in cls.model_fields or name in values:
+                    raise ValueError
+                values[name] = float(value)
+            except ValueError:
+                raise StudyError(
+                    f"Expected weights such as stars=1,forks=2,recency=1.5, found {part!r}; "
+                    f"name each of {', '.join(cls.model_fields)} at most once, with a number."
+                ) from None
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise StudyError(_explain(error, "--weights")) from None
+
+
+class RankingSettings(Section):
+    """How repositories are scored and how many are taken from each query."""
+
+    weights: Weights = Weights()
+    top: Annotated[int, Field(ge=1)] = 32
+    """Repositories taken from each query."""
+    as_of: AwareDatetime | None = None
+    """The instant from which the time since the last push counts; unset: that of the search."""
+
+
+class CorpusSettings(Section):
+    """Where the code comes from, and how much of it is read."""
+
+    local: Path | None = None
+    """A folder of repositories, ``owner__name`` each, in place of GitHub."""
+    clone_url: str = "https://github.com/{repository}.git"
+    max_file_bytes: Annotated[int, Field(ge=1)] = 2_000_000
+
+
+class PlacementSettings(Section):
+    """The two readings of the published algorithm, and what a class is."""
+
+    gate: Literal["as_text", "as_printed"] = "as_text"
+    """``as_text``: loss_related is asked where no known loss is named, as the method's text says;
+    ``as_printed``: only where one is, as its pseudocode says."""
+    bases: Literal["follow", "ignore"] = "follow"
+    """``follow``: the methods of base classes in the repository count for the class."""
+
+
+class JudgeStudySettings(Section):
+    """Who answers the questions, and how often each is asked."""
+
+    kind: Literal["rules", "vllm", "openai", "replay"] = "rules"
+    model: str = "mistralai/Mixtral-8x7B-Instruct-v0.1"
+    revision: str | None = None
+    base_url: str = "http://localhost:8000/v1"
+    """Of an OpenAI-compatible server; only for ``openai``."""
+    votes: Annotated[int, Field(ge=1)] = 5
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    max_tokens: Annotated[int, Field(ge=1)] = 1024
+    seed: int = 0
+    concurrency: Annotated[int, Field(ge=1)] = 32
+    """Requests under way at once; only for ``openai``."""
+    timeout_s: Annotated[float, Field(gt=0)] = 600
+    """For one request; only for ``openai``."""
+    engine: Mapping[str, Any] = Field(default_factory=dict)
+    """Further arguments of vLLM's ``LLM``, such as ``tensor_parallel_size``; only for ``vllm``."""
+
+
+class PromptSettings(Section):
+    """Which prompts a language model sees."""
+
+    folder: Path | None = None
+    """A folder with ``<question>.md`` for each question, in place of the shipped prompts."""
+    version: Annotated[int, Field(ge=1)] = 1
+    """Of the shipped prompts."""
+
+
+class EvaluationSettings(Section):
+    """What the placements are measured against."""
+
+    gold: Path | None = None
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+
+
+class Study(Section):
+    """Everything that decides what a run holds."""
+
+    name: str
+    search: SearchSettings = SearchSettings()
+    ranking: RankingSettings = RankingSettings()
+    corpus: CorpusSettings = CorpusSettings()
+    placement: PlacementSettings = PlacementSettings()
+    judge: JudgeStudySettings = JudgeStudySettings()
+    prompts: PromptSettings = PromptSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise ValueError("must be letters, digits, '.', '_' and '-', since it names a folder")
+        return name
+
+
+def read_study(path: Path) -> Study:
+    """Read a study file. Paths in it are taken from its own folder.
+
+    Raises StudyError, which names the key at fault.
+    """
+    try:
+        with path.open("rb") as file:
+            fields = tomllib.load(file)
+    except OSError as error:
+        raise StudyError(
+            f"Expected a study file at {path}, found none that can be read ({error.strerror}); "
+            f"see data/studies/ for examples."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError(f"Expected TOML in {path}, found an error: {error}.") from error
+    try:
+        study = Study.model_validate({"name": path.stem, **fields})
+    except ValidationError as error:
+        raise StudyError(_explain(error, str(path))) from None
+    return _anchored(study, path.parent)
+
+
+def override(study: Study, **sections: Mapping[str, Any]) -> Study:
+    """Return the study with some keys changed: ``override(s, ranking={"top": 8})``.
+
+    Keys given as None stay as they are.
+    """
+    changes = {
+        section: getattr(study, section).model_copy(
+            update={key: value for key, value in values.items() if value is not None}
+        )
+        for section, values in sections.items()
+    }
+    try:
+        return Study.model_validate(study.model_copy(update=changes).model_dump())
+    except ValidationError as error:
+        raise StudyError(_explain(error, "the command line")) from None
+
+
+def utc(moment: datetime) -> str:
+    """Return an instant as GitHub writes it: ``2024-02-20T00:00:00Z``."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _anchored(study: Study, folder: Path) -> Study:
+    def anchor(path: Path | None) -> Path | None:
+        return path and folder / path
+
+    return study.model_copy(
+        update={
+            "corpus": study.corpus.model_copy(update={"local": anchor(study.corpus.local)}),
+            "prompts": study.prompts.model_copy(update={"folder": anchor(study.prompts.folder)}),
+            "evaluation": study.evaluation.model_copy(
+                update={"gold": anchor(study.evaluation.gold)}
+            ),
+        }
+    )
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    """Say the first fault of a validation in one sentence, with the key's whole name."""
+    fault = error.errors()[0]
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        siblings = _keys_beside(fault["loc"])
+        return (
+            f"Expected a known key in {where}, found {key!r}; "
+            f"the keys there are {', '.join(siblings)}."
+        )
+    return f"Expected a valid {key!r} in {where}, found {fault['input']!r}: {fault['msg']}."
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    section: type[BaseModel] = Study
+    for part in location[:-1]:
+        field = section.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type):
+            break
+        section = field.annotation
+    return list(section.model_fields)
