@@ -26,6 +26,7 @@ def decode(content: bytes) -> Decoded | None:
     for encoding in _candidates(content):
         try:
             text = content.decode(encoding)
+            text.encode("utf-8")  # a declared escape codec can make lone surrogates
         except (UnicodeError, LookupError):
             continue
         if "\0" not in text:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from mining.imports import Import
-from mining.records import ClassDefinition
+from mining.records import ClassDefinition, Snippet
 
 _MAX_HOPS = 8
 """Re-exports followed from module to module; real ones need two or three."""
@@ -135,6 +135,24 @@ def ancestry(key: str, classes: Mapping[str, ClassDefinition]) -> list[str]:
         if current in classes:
             queue.extend(classes[current].resolved_bases)
     return list(order)
+
+
+def functions_by_class(
+    snippets: Iterable[Snippet], classes: Iterable[ClassDefinition], *, follow: bool
+) -> dict[str, list[Snippet]]:
+    """Return the functions of each class of one repository, by the class's key.
+
+    A class's own come first; with ``follow``, those of its bases in the repository after them,
+    nearest base first.
+    """
+    own: defaultdict[str, list[Snippet]] = defaultdict(list)
+    for snippet in snippets:
+        if snippet.class_qualname is not None:
+            own[f"{snippet.path}::{snippet.class_qualname}"].append(snippet)
+    if not follow:
+        return dict(own)
+    by_key = {each.key: each for each in classes}
+    return {key: [s for k in ancestry(key, by_key) for s in own.get(k, ())] for key in own}
 
 
 def _resolve_base(each: ClassDefinition, base: str, names: Names) -> str:

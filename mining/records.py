@@ -7,6 +7,7 @@ import textwrap
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,10 @@ class Outcome(StrEnum):
     """Larger than the study's limit; not read."""
     NOT_PYTHON = "not_python"
     """Its name does not end in ``.py``; not read."""
+    LINK = "link"
+    """A symbolic link; never followed."""
     UNREADABLE = "unreadable"
-    """The operating system refused to read it, or it is a link out of the repository."""
+    """The operating system refused to read it, or it is no regular file."""
 
 
 EXTRACTED_OUTCOMES = frozenset({Outcome.EXTRACTED, Outcome.PARTIAL, Outcome.EMPTY})
@@ -78,13 +81,14 @@ class Kind(StrEnum):
     LOOP = "loop"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snippet:
     """A function, a method, or an outermost module-level loop.
 
     Lines are 1-based and inclusive; ``start_line`` is that of ``def``, ``for`` or ``while``.
     ``text`` holds the file's lines from there, verbatim but for its newlines.
-    ``class_qualname`` names the innermost class around a method.
+    ``class_qualname`` names the innermost class around a method. Not slotted, because its
+    hashes are computed once and kept.
     """
 
     repository: str
@@ -97,18 +101,18 @@ class Snippet:
     class_qualname: str | None
     text: str
 
-    @property
+    @cached_property
     def snippet_id(self) -> str:
         """16 hexadecimal digits which name this occurrence, the same in every run."""
         where = f"{self.repository}\0{self.path}\0{self.start_line}\0{self.qualname}\0{self.text}"
         return _sha256(where)[:16]
 
-    @property
+    @cached_property
     def code(self) -> str:
         """The text as a judge reads it: without the indentation that the whole snippet shares."""
         return textwrap.dedent(self.text)
 
-    @property
+    @cached_property
     def code_sha256(self) -> str:
         """Equal for equal code, wherever it occurs."""
         return _sha256(self.code)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -11,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from mining.artifacts import write_atomically
 from mining.errors import StudyError
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -169,25 +172,59 @@ class Study(Section):
 
 
 def read_study(path: Path) -> Study:
-    """Read a study file. Paths in it are taken from its own folder.
+    """Read a study file (TOML, or the JSON of a run). Paths in it are taken from its own folder.
 
     Raises StudyError, which names the key at fault.
     """
     try:
-        with path.open("rb") as file:
-            fields = tomllib.load(file)
+        text = path.read_bytes().decode("utf-8-sig")
+        fields = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise StudyError(
             f"Expected a study file at {path}, found none that can be read ({error.strerror}); "
             f"see data/studies/ for examples."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StudyError(f"Expected TOML in {path}, found an error: {error}.") from error
+    except ValueError as error:  # of TOML, JSON or UTF-8
+        raise StudyError(
+            f"Expected a study in {path}, found something that cannot be read ({error})."
+        ) from error
     try:
         study = Study.model_validate({"name": path.stem, **fields})
     except ValidationError as error:
         raise StudyError(_explain(error, str(path))) from None
     return _anchored(study, path.parent)
+
+
+def default_study(local: Path | None) -> Study:
+    """Return the study of a local folder with every setting at its default, named after it.
+
+    Raises StudyError without a folder.
+    """
+    if local is None:
+        raise StudyError(
+            "Expected a study file, the folder of a run, or --local DIR, found none of them; "
+            "give one, see data/studies/ for examples."
+        )
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", local.resolve().name).strip("-.") or "local"
+    return Study(name=name)
+
+
+def write_study(study: Study, path: Path) -> None:
+    """Write a study so that ``read_study`` gives it back, wherever both folders are moved."""
+    here = path.parent.resolve()
+
+    def relative(place: Path | None) -> str | None:
+        return None if place is None else os.path.relpath(place.resolve(), here)
+
+    fields = study.model_dump(mode="json", exclude_none=True)
+    for section, key, place in (
+        ("corpus", "local", study.corpus.local),
+        ("prompts", "folder", study.prompts.folder),
+        ("evaluation", "gold", study.evaluation.gold),
+    ):
+        if place is not None:
+            fields[section][key] = relative(place)
+    write_atomically(path, json.dumps(fields, indent=1) + "\n")
 
 
 def override(study: Study, **sections: Mapping[str, Any]) -> Study:
@@ -214,7 +251,7 @@ def utc(moment: datetime) -> str:
 
 def _anchored(study: Study, folder: Path) -> Study:
     def anchor(path: Path | None) -> Path | None:
-        return path and folder / path
+        return None if path is None else Path(os.path.normpath(folder / path))
 
     return study.model_copy(
         update={

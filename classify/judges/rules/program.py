@@ -1,0 +1,282 @@
+"""A repository's code as the rules read it: its functions and classes, and what names mean."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from weakref import WeakKeyDictionary
+
+from tree_sitter import Node, Query, QueryCursor
+
+from classify.judges.rules.tree import (
+    CLASS,
+    FUNCTION,
+    LOOPS,
+    last_name,
+    path_of,
+    statements,
+    text_of,
+    walk,
+)
+from mining.code import RepositoryCode
+from mining.extract import PYTHON, parse
+from mining.hierarchy import ancestry
+from mining.records import Kind, Snippet
+
+_DEFINITIONS = Query(
+    PYTHON,
+    "(function_definition) @f (class_definition) @f (for_statement) @f (while_statement) @f",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A piece of code to be ruled on: a function, a method or a module-level loop.
+
+    ``key`` is ``path::qualname``, unique but for loops; ``class_key`` names the innermost class.
+    """
+
+    path: str
+    qualname: str
+    class_key: str | None
+    node: Node
+
+    @property
+    def key(self) -> str:
+        """``path::qualname``, as in ``RepositoryCode.classes``."""
+        return f"{self.path}::{self.qualname}"
+
+    @property
+    def name(self) -> str:
+        """The function's own name."""
+        return self.qualname.rpartition(".")[2]
+
+
+class Program:
+    """The syntax trees of a repository, indexed. Built as far as it is asked for."""
+
+    def __init__(self, code: RepositoryCode) -> None:
+        self.texts = code.texts
+        self.names = code.names
+        self.classes = code.classes
+        self._extractions = code.extractions
+        self._nodes: dict[str, dict[int, list[Node]]] = {}
+        self._aliases: dict[str, dict[str, str]] = {}
+        self._resolved: dict[tuple[str, str, str], str] = {}
+        self._attributes: dict[str, dict[str, list[tuple[Code, Node]]]] = {}
+        self._ancestors: dict[str, tuple[str, ...]] = {}
+
+    def code_of(self, snippet: Snippet) -> Code | None:
+        """Find a snippet's node in its file; None where the file does not hold it."""
+        wanted = LOOPS if snippet.kind is Kind.LOOP else {FUNCTION}
+        name = snippet.qualname.rpartition(".")[2]
+        for node in self._nodes_of(snippet.path).get(snippet.start_line, ()):
+            named = text_of(node.child_by_field_name("name")) or "<unnamed>"
+            if node.type in wanted and (node.type != FUNCTION or named == name):
+                return Code(snippet.path, snippet.qualname, _class_key(snippet), node)
+        return None
+
+    @cached_property
+    def functions(self) -> dict[str, Code]:
+        """Every function and method by its key; of two with one key the later one."""
+        found: dict[str, Code] = {}
+        for each in self._extractions.values():
+            for snippet in each.snippets:
+                if snippet.kind is not Kind.LOOP and (code := self.code_of(snippet)) is not None:
+                    found[code.key] = code
+        return found
+
+    @cached_property
+    def methods_named(self) -> dict[str, list[Code]]:
+        """Every method by its bare name."""
+        found: defaultdict[str, list[Code]] = defaultdict(list)
+        for code in self.functions.values():
+            if code.class_key is not None and code.class_key.count(".") == code.key.count(".") - 1:
+                found[code.name].append(code)
+        return dict(found)
+
+    @cached_property
+    def methods_of(self) -> dict[str, dict[str, Code]]:
+        """The functions inside each class, by their name; nested ones by their inner name."""
+        found: defaultdict[str, dict[str, Code]] = defaultdict(dict)
+        for code in self.functions.values():
+            if code.class_key is not None:
+                own = code.qualname.count(".") == code.class_key.rpartition("::")[2].count(".") + 1
+                if own or code.name not in found[code.class_key]:
+                    found[code.class_key][code.name] = code
+        return dict(found)
+
+    def module(self, path: str) -> Node | None:
+        """Return the root of a file's tree."""
+        self._nodes_of(path)
+        return self._roots.get(path)
+
+    def ancestors(self, class_key: str) -> tuple[str, ...]:
+        """Return a class and its bases: keys, and dotted names of what is outside."""
+        if class_key not in self._ancestors:
+            self._ancestors[class_key] = tuple(ancestry(class_key, self.classes))
+        return self._ancestors[class_key]
+
+    def method(self, class_key: str | None, name: str) -> Code | None:
+        """Find a method of a class or of its bases within the repository."""
+        for key in self.ancestors(class_key) if class_key else ():
+            if (code := self.methods_of.get(key, {}).get(name)) is not None:
+                return code
+        return None
+
+    def all_methods(self, class_key: str) -> list[Code]:
+        """Return the functions inside a class and inside its bases in the repository."""
+        return [
+            code
+            for key in self.ancestors(class_key)
+            for code in self.methods_of.get(key, {}).values()
+        ]
+
+    def attribute(self, class_key: str | None, name: str) -> list[tuple[Code, Node]]:
+        """Return what is assigned to ``self.name`` anywhere in a class or its bases."""
+        found: list[tuple[Code, Node]] = []
+        for key in self.ancestors(class_key) if class_key else ():
+            found += self._attributes_of(key).get(name, ())
+        return found
+
+    def resolve(self, code: Code, dotted: str) -> str:
+        """Return what a dotted name means where ``code`` stands.
+
+        ``path::qualname`` if the repository defines it, else a dotted name with its imports
+        written out; aliases made by assignment at module level are followed once.
+        """
+        place = (code.path, code.qualname, dotted)
+        if place not in self._resolved:
+            self._resolved[place] = self._resolve(code, dotted)
+        return self._resolved[place]
+
+    def _resolve(self, code: Code, dotted: str) -> str:
+        scope = code.qualname
+        while scope:
+            if f"{code.path}::{scope}.{dotted}" in self.functions:
+                return f"{code.path}::{scope}.{dotted}"
+            scope = scope.rpartition(".")[0]
+        head, _, rest = dotted.partition(".")
+        for statement in reversed(self._extractions[code.path].imports):
+            if statement.local == head and statement.scope and _within(code, statement.scope):
+                target = f"{statement.target}.{rest}" if rest else statement.target
+                found = self.names.resolve(code.path, target)
+                return _plain(self._in_module(target, statement.level, code.path) or found)
+        found = self.names.resolve(code.path, dotted)
+        if found == dotted and (alias := self._aliases_of(code.path).get(head)):
+            found = self.names.resolve(code.path, f"{alias}.{rest}" if rest else alias)
+        return _plain(found)
+
+    def _in_module(self, target: str, level: int, seen_from: str) -> str | None:
+        """Find ``module.name`` as imported inside a function."""
+        module, _, name = target.rpartition(".")
+        path = self.names.modules.find(module, level, seen_from)
+        found = self.names.resolve(path, name) if path is not None else ""
+        return found if "::" in found else None
+
+    def _aliases_of(self, path: str) -> dict[str, str]:
+        if path not in self._aliases:
+            found: dict[str, str] = {}
+            root = self.module(path)
+            for statement in statements(root) if root is not None else ():
+                for name, value in assignments(statement.node):
+                    target = path_of(value)
+                    if name.isidentifier() and re.fullmatch(r"[\w.]+", target) and target != name:
+                        found[name] = target
+            self._aliases[path] = found
+        return self._aliases[path]
+
+    def _attributes_of(self, class_key: str) -> dict[str, list[tuple[Code, Node]]]:
+        if class_key not in self._attributes:
+            found: defaultdict[str, list[tuple[Code, Node]]] = defaultdict(list)
+            for code in self.methods_of.get(class_key, {}).values():
+                for node in walk(code.node):
+                    for name, value in assignments(node):
+                        if name.startswith("self.") and name.count(".") == 1:
+                            found[last_name(name)].append((code, value))
+            self._attributes[class_key] = dict(found)
+        return self._attributes[class_key]
+
+    @cached_property
+    def _roots(self) -> dict[str, Node]:
+        return {}
+
+    def _nodes_of(self, path: str) -> dict[int, list[Node]]:
+        """Return a file's functions, classes and loops by the line on which they start."""
+        if path not in self._nodes:
+            found: defaultdict[int, list[Node]] = defaultdict(list)
+            root = parse(self.texts.get(path, "").encode("utf-8", "replace")).root_node
+            self._roots[path] = root
+            for nodes in QueryCursor(_DEFINITIONS).captures(root).values():
+                for node in nodes:
+                    found[node.start_point.row + 1].append(node)
+            self._nodes[path] = dict(found)
+        return self._nodes[path]
+
+
+def assignments(node: Node) -> list[tuple[str, Node]]:
+    """Return the names that a plain assignment binds, each with the expression it is bound to.
+
+    A tuple of names bound to a tuple of as many values is taken apart; other names in a pattern
+    are left out. ``a = b = c`` binds both.
+    """
+    if node.type == "expression_statement" and node.named_children:
+        node = node.named_children[0]
+    if node.type != "assignment":
+        return []
+    targets: list[Node] = []
+    value: Node | None = node
+    while value is not None and value.type == "assignment":
+        left = value.child_by_field_name("left")
+        targets += [left] if left is not None else []
+        value = value.child_by_field_name("right")
+    if value is None:
+        return []
+    found: list[tuple[str, Node]] = []
+    for target in targets:
+        if target.type in ("identifier", "attribute", "subscript"):
+            found.append((path_of(target), value))
+        elif value.type in ("expression_list", "tuple", "list"):
+            names, values = target.named_children, value.named_children
+            if len(names) == len(values):
+                found += [(path_of(n), v) for n, v in zip(names, values, strict=True)]
+    return [(name, bound) for name, bound in found if name]
+
+
+_PROGRAMS: WeakKeyDictionary[RepositoryCode, Program] = WeakKeyDictionary()
+
+
+def program_of(code: RepositoryCode) -> Program:
+    """Return the index of a repository's code, made once for each."""
+    if code not in _PROGRAMS:
+        _PROGRAMS[code] = Program(code)
+    return _PROGRAMS[code]
+
+
+def standalone(snippet: Snippet) -> Code | None:
+    """Read a snippet without its file, from its text alone."""
+    root = parse(snippet.code.encode("utf-8", "replace")).root_node
+    for node in walk(root):
+        if node.type in LOOPS or node.type == FUNCTION:
+            return Code(snippet.path, snippet.qualname, _class_key(snippet), node)
+    return None
+
+
+def _class_key(snippet: Snippet) -> str | None:
+    return f"{snippet.path}::{snippet.class_qualname}" if snippet.class_qualname else None
+
+
+def _within(code: Code, scope: str) -> bool:
+    return code.qualname == scope or code.qualname.startswith(scope + ".")
+
+
+def _plain(dotted: str) -> str:
+    """Write a framework's old and private names as the public one."""
+    if "::" in dotted:
+        return dotted
+    return dotted.replace("compat.v1.", "").replace("compat.v2.", "").replace("compat.as_", "as_")
+
+
+__all__ = ["CLASS", "Code", "Program", "assignments", "program_of", "standalone"]

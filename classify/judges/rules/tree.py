@@ -1,0 +1,205 @@
+"""Reading a syntax tree: names, arguments and statements, without recursion over the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tree_sitter import Node
+
+FUNCTION = "function_definition"
+CLASS = "class_definition"
+LOOPS = frozenset({"for_statement", "while_statement"})
+_ALTERNATIVES = frozenset({"elif_clause", "else_clause", "except_clause", "finally_clause"})
+_MAX_CHAIN = 40
+"""Links of ``a.b[0].c()`` that are read; longer chains are no names."""
+
+
+def line_of(node: Node) -> int:
+    """Return the 1-based line on which a node begins."""
+    return node.start_point.row + 1
+
+
+def text_of(node: Node | None) -> str:
+    """Return a node's source, empty for no node."""
+    return (node.text or b"").decode("utf-8", "replace") if node is not None else ""
+
+
+def path_of(node: Node | None) -> str:
+    """Return what an expression is called: ``self.G``, ``losses['kl']``, ``nets[].loss``.
+
+    A call within shows as ``()``, an index that is not a string as ``[]``; empty where the
+    expression does not start with a name.
+    """
+    parts: list[str] = []
+    for _ in range(_MAX_CHAIN):
+        if node is None:
+            return ""
+        if node.type == "identifier":
+            parts.append(text_of(node))
+            return "".join(reversed(parts))
+        if node.type == "attribute":
+            parts.append("." + text_of(node.child_by_field_name("attribute")))
+            node = node.child_by_field_name("object")
+        elif node.type == "subscript":
+            parts.append(f"[{string_of(node.child_by_field_name('subscript'))}]")
+            node = node.child_by_field_name("value")
+        elif node.type == "call":
+            parts.append("()")
+            node = node.child_by_field_name("function")
+        elif node.type == "parenthesized_expression":
+            node = node.named_children[0] if node.named_children else None
+        else:
+            return ""
+    return ""
+
+
+def string_of(node: Node | None) -> str:
+    """Return a plain string literal with single quotes, empty for anything else."""
+    if node is None or node.type != "string":
+        return ""
+    content = "".join(text_of(c) for c in node.named_children if c.type == "string_content")
+    return f"'{content}'"
+
+
+def last_name(path: str) -> str:
+    """Return the last name of a path: ``loss`` of ``self.model.loss``, ``kl`` of ``out['kl']``."""
+    if path.endswith("']"):
+        return path[path.rfind("['") + 2 : -2]
+    return path.replace("[]", "").replace("()", "").rpartition(".")[2]
+
+
+def receiver_of(call: Node) -> Node | None:
+    """Return what a method is called on, None for a plain call."""
+    function = call.child_by_field_name("function")
+    if function is None or function.type != "attribute":
+        return None
+    return function.child_by_field_name("object")
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What a call is given: positional values in order, and named ones."""
+
+    positional: tuple[Node, ...]
+    named: dict[str, Node]
+
+    def get(self, position: int, *names: str) -> Node | None:
+        """Return the argument of one of these names, else the one at ``position``."""
+        for name in names:
+            if name in self.named:
+                return self.named[name]
+        return self.positional[position] if position < len(self.positional) else None
+
+    def __iter__(self) -> Iterator[Node]:
+        """Give all values, named ones last."""
+        yield from self.positional
+        yield from self.named.values()
+
+
+def arguments_of(call: Node) -> Arguments:
+    """Return a call's arguments; splats count as positional."""
+    given = call.child_by_field_name("arguments")
+    if given is None:
+        return Arguments((), {})
+    if given.type != "argument_list":  # f(x for x in xs)
+        return Arguments((given,), {})
+    positional: list[Node] = []
+    named: dict[str, Node] = {}
+    for child in given.named_children:
+        if child.type == "keyword_argument":
+            value = child.child_by_field_name("value")
+            if value is not None:
+                named[text_of(child.child_by_field_name("name"))] = value
+        elif child.type != "comment":
+            positional.append(child)
+    return Arguments(tuple(positional), named)
+
+
+def parameters_of(function: Node) -> dict[str, Node | None]:
+    """Return the names of a function's or lambda's parameters, with their defaults."""
+    found: dict[str, Node | None] = {}
+    given = function.child_by_field_name("parameters")
+    for child in given.named_children if given is not None else ():
+        name = child.child_by_field_name("name")
+        if child.type == "identifier":
+            found[text_of(child)] = None
+        elif name is not None:
+            found[text_of(name)] = child.child_by_field_name("value")
+        elif child.named_children:
+            found[text_of(child.named_children[0])] = None
+    return found
+
+
+def walk(node: Node, *, into_functions: bool = True) -> Iterator[Node]:
+    """Give a node and all named nodes below it, in the order of the text.
+
+    Without ``into_functions`` the bodies of nested functions and classes are left out.
+    """
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        if into_functions or current is node or current.type not in (FUNCTION, CLASS):
+            waiting.extend(reversed(current.named_children))
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A simple statement, or the head of a compound one, and what is around it.
+
+    ``loops`` are the ids of the loops around, outermost first, within the walked node.
+    ``conditional`` says that a branch is around it.
+    """
+
+    node: Node
+    loops: tuple[int, ...] = ()
+    conditional: bool = False
+
+
+@dataclass(slots=True)
+class _Open:
+    node: Node
+    loops: tuple[int, ...]
+    conditional: bool
+    parts: list[Node] = field(default_factory=list)
+
+
+def statements(root: Node) -> Iterator[Statement]:
+    """Give the statements of a function's, loop's or module's body in order.
+
+    Nested functions and classes come as one statement each: their bodies are read on their own.
+    """
+    waiting = [_Open(root, (), False)]
+    while waiting:
+        current = waiting.pop()
+        node, loops, conditional = current.node, current.loops, current.conditional
+        if node.type == "decorated_definition":
+            inner = node.child_by_field_name("definition")
+            if inner is not None:
+                waiting.append(_Open(inner, loops, conditional))
+            continue
+        if node is not root and node.type in (FUNCTION, CLASS):
+            yield Statement(node, loops, conditional)
+            continue
+        blocks = _blocks(node)
+        if node is not root and not blocks and node.type not in ("block", "module"):
+            yield Statement(node, loops, conditional)
+            continue
+        if node.type in (FUNCTION, CLASS, "module", "block"):
+            inner_loops, inner_conditional = loops, conditional
+        else:
+            yield Statement(node, loops, conditional)
+            inner_loops = (*loops, node.id) if node.type in LOOPS else loops
+            inner_conditional = conditional or node.type not in (*LOOPS, "with_statement")
+        below = [
+            _Open(part, inner_loops, inner_conditional)
+            for part in (blocks or node.named_children)
+            if part.type != "comment"
+        ]
+        waiting.extend(reversed(below))
+
+
+def _blocks(node: Node) -> list[Node]:
+    """Return the bodies and alternatives of a compound statement, none for a simple one."""
+    return [c for c in node.named_children if c.type == "block" or c.type in _ALTERNATIVES]

@@ -1,0 +1,180 @@
+"""What the rules know of a value: whether it is a loss, and by which arithmetic it came about.
+
+Lines are 1-based in the file; 0 says that there is no such evidence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+
+class Sort(IntEnum):
+    """What a value is, the less telling first."""
+
+    CONSTANT = 0
+    """A number that is set: a literal, a size, a hyperparameter."""
+    LOGGED = 1
+    """A number taken out of the graph for a report; no training through it."""
+    DATA = 2
+    """A tensor, or anything else that is not known."""
+    CRITERION = 3
+    """A loss function itself."""
+    LOSS = 4
+    """The value of a loss."""
+    ELEMENTWISE = 5
+    """A ready-made loss before its reduction: one value for each element or example."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value with the evidence of how it was calculated within the code at hand.
+
+    ``formula``: arithmetic among data. ``combination``: arithmetic between a loss and another
+    loss, a mask or weights. ``reduction``: the mean or sum of a ready-made element-wise loss.
+    ``accumulation``: losses added up over a loop. ``choice``: a branch chose among losses.
+    ``difference``: a subtraction among data, as in contrastive divergence.
+    ``shifted``, ``averaged`` and ``negated`` are steps of formulas which are none by themselves.
+    ``sources`` are the functions of the repository which returned it, each with the position in
+    the tuple (-1 for the whole). ``instance`` is the class that it is an object of. ``maker``
+    tells one loss from another. ``many``: a collection; ``each``: 2 if it is known to hold
+    several losses.
+    """
+
+    sort: Sort = Sort.DATA
+    formula: int = 0
+    combination: int = 0
+    reduction: int = 0
+    accumulation: int = 0
+    choice: int = 0
+    difference: int = 0
+    shifted: bool = False
+    averaged: bool = False
+    negated: bool = False
+    sources: frozenset[tuple[str, int]] = frozenset()
+    instance: str = ""
+    maker: str = ""
+    many: bool = False
+    each: int = 0
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether it is the value of a loss, reduced or not."""
+        return self.sort >= Sort.LOSS
+
+    @property
+    def calculated(self) -> int:
+        """The line that shows a loss to be calculated here, wherever the value goes."""
+        return self.combination or self.reduction or self.choice
+
+
+CONSTANT = Value(Sort.CONSTANT)
+LOGGED = Value(Sort.LOGGED)
+DATA = Value()
+
+
+def loss(maker: str, *, elementwise: bool = False) -> Value:
+    """Return a loss that was obtained ready-made."""
+    return Value(Sort.ELEMENTWISE if elementwise else Sort.LOSS, maker=maker)
+
+
+def join(first: Value, second: Value) -> Value:
+    """Return what a value is that may be either: the more telling sort, all evidence."""
+    high, low = (first, second) if first.sort >= second.sort else (second, first)
+    return replace(
+        high,
+        formula=high.formula or low.formula,
+        combination=high.combination or low.combination,
+        reduction=high.reduction or low.reduction,
+        accumulation=high.accumulation or low.accumulation,
+        choice=high.choice or low.choice,
+        difference=high.difference or low.difference,
+        sources=high.sources | low.sources,
+        instance=high.instance or low.instance,
+        each=max(high.each, low.each),
+    )
+
+
+def combine(operator: str, left: Value, right: Value, line: int) -> Value:
+    """Return ``left operator right``. ``operator`` is one of ``+ - * / ** @`` and the like."""
+    for one, other in ((left, right), (right, left)):
+        if one.sort is Sort.CONSTANT:
+            return _with_constant(operator, other, line, exponent=one is right)
+    if Sort.LOGGED in (left.sort, right.sort):
+        return LOGGED
+    joined = _plain(join(left, right))
+    if left.is_loss or right.is_loss:
+        # a loss put together with another one, or weighed and masked by data
+        return replace(joined, sort=Sort.LOSS, combination=joined.combination or line)
+    if operator in ("@", "//", "%", "|", "&", "^", "<<", ">>"):
+        return replace(joined, sort=Sort.DATA, sources=frozenset())
+    kept = joined.sources if operator == "+" else frozenset()
+    difference = line if operator == "-" else joined.difference
+    return replace(
+        joined,
+        sort=Sort.DATA,
+        formula=joined.formula or line,
+        difference=difference,
+        sources=kept,
+    )
+
+
+def _with_constant(operator: str, other: Value, line: int, exponent: bool) -> Value:
+    if other.sort <= Sort.LOGGED or operator in ("%", "//"):
+        return other
+    if other.is_loss:
+        return replace(other, many=False)
+    if operator == "**" and exponent:
+        return transform(other, line)
+    if operator in ("+", "-"):
+        return replace(_plain(other), shifted=True)
+    return _plain(other)
+
+
+def negate(value: Value, line: int) -> Value:
+    """Return ``-value``: the negated mean of a network's output is a loss by itself."""
+    if value.sort is not Sort.DATA:
+        return value
+    formula = value.formula or (line if value.averaged else 0)
+    return replace(value, negated=True, formula=formula)
+
+
+def transform(value: Value, line: int) -> Value:
+    """Return a non-linear function of a value, as in ``log(p)`` or ``(a - b) ** 2``."""
+    if value.sort is not Sort.DATA:
+        return value
+    return replace(value, formula=value.formula or line, sources=frozenset())
+
+
+def activate(value: Value, line: int) -> Value:
+    """Return an activation of a value; of ``1 - x`` it is a hinge."""
+    if value.sort is Sort.DATA and value.shifted:
+        return replace(value, formula=value.formula or line, sources=frozenset())
+    return value
+
+
+def reduce(value: Value, line: int) -> Value:
+    """Return the mean or sum of a value."""
+    if value.many and value.is_loss:
+        return add_up(value, line)
+    if value.sort is Sort.ELEMENTWISE:
+        return replace(value, sort=Sort.LOSS, reduction=value.reduction or line)
+    if value.sort is Sort.DATA:
+        formula = value.formula or (line if value.negated else 0)
+        return replace(value, averaged=True, formula=formula, many=False)
+    return value
+
+
+def add_up(value: Value, line: int) -> Value:
+    """Return the sum over a collection of losses."""
+    if not value.is_loss:
+        return replace(value, many=False)
+    if value.each > 1:
+        return replace(value, sort=Sort.LOSS, many=False, combination=value.combination or line)
+    return replace(value, sort=Sort.LOSS, many=False, accumulation=value.accumulation or line)
+
+
+def _plain(value: Value) -> Value:
+    return replace(
+        value, averaged=False, negated=False, shifted=False, many=False, instance="", each=0
+    )

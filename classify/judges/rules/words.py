@@ -1,0 +1,173 @@
+"""What names say: the vocabulary of deep-learning code."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
+
+_LOSS = frozenset(
+    "loss losses cost costs kl kld klds kldiv elbo nelbo nll bce objective penalty penalties"
+    " regularizer regularizers regularization regularisation regularize xent xentropy vlb"
+    " criterion criterions lossfn lossfunc lossfunction mmd likelihood loglikelihood"
+    " crossentropy divergence discrepancy hinge err error errors".split()
+)
+_ERROR = frozenset({"err", "error", "errors"})
+_LOSS_PAIRS = frozenset({("cross", "entropy"), ("free", "energy"), ("gradient", "penalty")})
+_AFTER_LOSS = frozenset(
+    "weight weights scale scales scaler coef coeff coefs coefficient coefficients factor factors"
+    " lambda lam lambdas alpha beta gamma name names type types file path dir directory op str"
+    " string key keys meter meters tracker trackers idx index indices mask masks freq every step"
+    " steps iter iters ratio ratios threshold logger figure fig plot plots ax axis axes curve"
+    " curves text txt message msg log logs logged history hist placeholder size shape dim dims"
+    " grad grads gradient gradients var vars variable variables config args kwargs params module"
+    " layer layers callback callbacks hook summary summaries writer line title label labels data"
+    " delta window queue deque rate schedule schedulers monitor list0 csv png json strategy mode"
+    " reduction metric metrics handler code codes class cls id ids count counts num".split()
+)
+_LOGGED = frozenset(
+    "avg average averaged running epoch best prev previous last lowest min max history hist"
+    " smooth smoothed smoothing moving ema meter plot tracker diff ratio improvement old".split()
+)
+_FUNCTION = frozenset(
+    "fn fns func funcs fct function functions criterion criterions factory class lossfn lossfunc"
+    " lossfunction object".split()
+)
+_TELLING = frozenset(
+    "plot log print save draw show load write record parse display dump visualize visualise"
+    " smooth format test assert check reset read register track setup report add".split()
+)
+_SCALAR = frozenset(
+    "size num n len length steps step batch lr eps epsilon alpha beta gamma lambda lam lmbda"
+    " lambd scale coef coeff factor epoch epochs iter iters iteration iterations count total rate"
+    " temperature tau world accum accumulation accumulate k t dim dims dimension channels height"
+    " width momentum decay nb samples seq ndim power exponent margin threshold delta tokens"
+    " examples gpus replicas workers every freq constant const bs sigma_min coefficient const"
+    " learning".split()
+)
+_CONFIGURATION = frozenset(
+    "args arg opt opts cfg config conf flags hparams hps hp options settings hyperparams"
+    " hyperparameters hyper_params hypers c_args".split()
+)
+_OPTIMISER = frozenset(
+    "opt opts optim optims optimizer optimizers optimiser optimisers solver solvers adam sgd"
+    " rmsprop adagrad scaler amsgrad adamw".split()
+)
+_UPDATE = frozenset("minimize minimise trainer update updates updater upd apply backprop".split())
+_TRAIN = frozenset("train trains training pretrain pretraining finetune learn learning".split())
+_OPERATION = frozenset("op ops step steps operation tensor opt".split())
+_BOLTZMANN = re.compile(r"rbm|boltzmann|gibbs|contrastive_div|visible|\bcd_?k?\b|v_?bias", re.I)
+
+
+@cache
+def words(name: str) -> tuple[str, ...]:
+    """Split ``lossFct`` or ``kl_div2`` into lower-case words."""
+    return tuple(word.lower() for word in _WORD.findall(name))
+
+
+@cache
+def names_loss(name: str) -> bool:
+    """Say whether a variable, attribute or key of this name holds a loss."""
+    found = words(name)
+    return bool(found) and _speaks_of_loss(found) and found[-1] not in _AFTER_LOSS | _FUNCTION
+
+
+@cache
+def names_error(name: str) -> bool:
+    """Say whether the name speaks only of an error, which can be a metric as well."""
+    found = words(name)
+    return any(w in _ERROR for w in found) and not any(_is_loss(w) for w in set(found) - _ERROR)
+
+
+@cache
+def names_loss_function(name: str) -> bool:
+    """Say whether a function of this name computes a loss."""
+    found = words(name)
+    return (
+        bool(found)
+        and _speaks_of_loss(found)
+        and found[0] not in _TELLING
+        and (found[-1] not in _AFTER_LOSS or found[-1] in _FUNCTION)
+    )
+
+
+@cache
+def names_criterion(name: str) -> bool:
+    """Say whether the name stands for a loss function itself, rather than for its value."""
+    found = words(name)
+    if not found or not _speaks_of_loss(found):
+        return False
+    return found[-1] in _FUNCTION or (name[:1].isupper() and found[-1] in ("loss", "losses"))
+
+
+@cache
+def mentions_loss(name: str) -> bool:
+    """Say whether the concept of a loss shows in a name at all."""
+    found = words(name)
+    return _speaks_of_loss(tuple(w for w in found if w not in _ERROR))
+
+
+@cache
+def names_logged(name: str) -> bool:
+    """Say whether the name speaks of a number kept for a report: an average, the best so far."""
+    return any(word in _LOGGED for word in words(name))
+
+
+@cache
+def names_scalar(path: str) -> bool:
+    """Say whether a name stands for a number that is set, not computed from data."""
+    parts = [p for p in re.split(r"[.\[\]()']+", path) if p]
+    if not parts:
+        return False
+    if any(part.lower() in _CONFIGURATION for part in parts[:-1]):
+        return True
+    last = parts[-1]
+    return bool(set(words(last)) & _SCALAR) or (last.isupper() and len(last) > 3)
+
+
+@cache
+def names_optimiser(name: str) -> bool:
+    """Say whether the name stands for an optimiser."""
+    return bool(set(words(name)) & _OPTIMISER)
+
+
+@cache
+def names_train_op(name: str) -> bool:
+    """Say whether a graph's node of this name updates parameters when it is run."""
+    found = words(name)
+    if not found or mentions_loss(name) or found[-1] in ("summary", "summaries", "sum", "lr"):
+        return False
+    known = set(found)
+    return bool(
+        known & _OPTIMISER
+        or known & _UPDATE
+        or found[-1] in ("train", "trainer", "training")
+        or (known & _TRAIN and found[-1] in _OPERATION)
+    )
+
+
+@cache
+def names_training(name: str) -> bool:
+    """Say whether a function of this name trains, where its body cannot be read."""
+    found = words(name)
+    return bool(found) and (
+        name in ("fit", "partial_fit", "train_on_batch", "fit_generator", "fit_one_cycle")
+        or found[0] in ("train", "pretrain", "finetune")
+        or name in ("optimize_parameters", "training_step", "learn")
+    )
+
+
+def speaks_of_boltzmann(text: str) -> bool:
+    """Say whether a text speaks of a (restricted) Boltzmann machine."""
+    return _BOLTZMANN.search(text) is not None
+
+
+def _is_loss(word: str) -> bool:
+    return word in _LOSS or (word.endswith(("loss", "losses")) and word not in ("gloss", "floss"))
+
+
+def _speaks_of_loss(found: tuple[str, ...]) -> bool:
+    return any(_is_loss(w) for w in found) or any(
+        pair in _LOSS_PAIRS for pair in zip(found, found[1:], strict=False)
+    )

@@ -1,0 +1,160 @@
+"""A table for a paper, written as CSV, Markdown or LaTeX. Pure: text comes out.
+
+Cells may hold anything that a repository is named: each form escapes what would be read as
+its own syntax, and in CSV what a spreadsheet would run as a formula.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+import pandas as pd
+
+_PAGE = 40
+"""More rows than these do not fit one page in LaTeX, and break over several."""
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "`": r"\textasciigrave{}",
+    "'": r"\textquotesingle{}",
+    "±": r"\ensuremath{\pm}",
+    # at the start of a row, these would be read as an argument of the \\ before it
+    "[": "{[}",
+    "*": "{*}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of a paper. ``name`` is that of its files, ``note`` says what a reader must know.
+
+    The frame's index is not shown. Real numbers are shown with ``decimals`` places, in CSV with
+    six significant digits; a missing value is an empty cell.
+    """
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+    note: str = ""
+    decimals: int = 2
+
+    def to_csv(self) -> str:
+        """Return the table as CSV, without title and note."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(_defused(str(column)) for column in self.frame.columns)
+        for row in self._rows():
+            writer.writerow(_csv_cell(value) for value in row)
+        return text.getvalue()
+
+    def to_markdown(self) -> str:
+        """Return the table as GitHub Markdown, with its title above and its note below."""
+        heads = [_markdown(str(column)) for column in self.frame.columns]
+        rules = ["---:" if numeric else "---" for numeric in self._numeric()]
+        body = [[_markdown(self._shown(value)) for value in row] for row in self._rows()]
+        lines = ["| " + " | ".join(cells) + " |" for cells in (heads, rules, *body)]
+        parts = [f"**{_markdown(self.title)}**", "\n".join(lines)]
+        if self.note:
+            parts.append(_markdown(self.note))
+        return "\n\n".join(parts) + "\n"
+
+    def to_latex(self) -> str:
+        """Return the table as LaTeX in UTF-8; needs booktabs, and longtable for a long one."""
+        columns = "".join("r" if numeric else "l" for numeric in self._numeric())
+        heads = " & ".join(_latex(str(column)) for column in self.frame.columns) + r" \\"
+        body = [
+            " & ".join(_latex(self._shown(value)) for value in row) + r" \\" for row in self._rows()
+        ]
+        caption = rf"\caption{{{_latex(self.title)}}}\label{{tab:{self.name}}}"
+        note = [rf"\par\smallskip\footnotesize {_latex(self.note)}"] if self.note else []
+        if len(self.frame) > _PAGE:
+            head = [r"\toprule", heads, r"\midrule"]
+            start = [rf"\begin{{longtable}}{{{columns}}}", caption + r" \\", *head]
+            repeated = [r"\endfirsthead", *head, r"\endhead", r"\bottomrule", r"\endfoot"]
+            lines = [*start, *repeated, *body, r"\end{longtable}"]
+            if note:
+                lines += ["{" + note[0] + r"\par}"]
+        else:
+            lines = [
+                r"\begin{table}",
+                r"\centering",
+                caption,
+                rf"\begin{{tabular}}{{{columns}}}",
+                *(r"\toprule", heads, r"\midrule"),
+                *body,
+                *(r"\bottomrule", r"\end{tabular}"),
+                *note,
+                r"\end{table}",
+            ]
+        return "\n".join(lines) + "\n"
+
+    def _rows(self) -> list[tuple[object, ...]]:
+        return list(self.frame.itertuples(index=False, name=None))
+
+    def _numeric(self) -> list[bool]:
+        return [
+            pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
+            for dtype in self.frame.dtypes
+        ]
+
+    def _shown(self, value: object) -> str:
+        if isinstance(value, Real) and not isinstance(value, Integral) and not _missing(value):
+            return f"{float(value):.{self.decimals}f}"
+        return _plain(value)
+
+
+def _plain(value: object) -> str:
+    if _missing(value):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _csv_cell(value: object) -> str:
+    if isinstance(value, Real) and not isinstance(value, Integral) and not _missing(value):
+        return f"{float(value):.6g}"
+    if isinstance(value, Integral):
+        return _plain(value)
+    return _defused(_plain(value))
+
+
+def _defused(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def _markdown(text: str) -> str:
+    # an underscore inside a word means nothing; __init__ would be bold
+    active = r"[\\`*{}\[\]<>|~$&#]|(?<![^\W_])_|_(?![^\W_])"
+    return re.sub(active, r"\\\g<0>", _one_line(text))
+
+
+def _latex(text: str) -> str:
+    escaped = "".join(_LATEX.get(character, character) for character in _one_line(text))
+    return re.sub("-(?=-)", "-{}", escaped)  # two hyphens would become a dash
+
+
+def _one_line(text: str) -> str:
+    """Return text without line breaks and control characters, which end or break a row."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _missing(value: object) -> bool:
+    return value is None or value is pd.NA or value != value

@@ -1,0 +1,46 @@
+﻿"""Scores for tables. Nothing in here is trained on."""
+import numpy as np
+from scipy import linalg
+
+
+def top_k(scores, labels, k=5):
+    best = np.argsort(-scores, axis=1)[:, :k]
+    return (best == labels[:, None]).any(1).mean()
+
+
+def confusion(pred, true, n):
+    return np.bincount(true * n + pred, minlength=n * n).reshape(n, n)
+
+
+def iou(cm):
+    inter = np.diag(cm)
+    union = cm.sum(0) + cm.sum(1) - inter
+    return inter / np.maximum(union, 1)
+
+
+def mse(a, b):
+    return np.mean((a.astype(np.float64) - b) ** 2)
+
+
+def psnr(a, b, peak=255.):
+    err = mse(a, b)
+    return np.inf if err == 0 else 10 * np.log10(peak ** 2 / err)
+
+
+def frechet(mu1, cov1, mu2, cov2):
+    """Distance of two Gaussians fitted to features (the F in FID)."""
+    root, _ = linalg.sqrtm(cov1.dot(cov2), disp=False)
+    if np.iscomplexobj(root):
+        root = root.real
+    d = mu1 - mu2
+    return d.dot(d) + np.trace(cov1 + cov2 - 2 * root)
+
+
+def expected_calibration_error(conf, hit, bins=15):
+    edges = np.linspace(0, 1, bins + 1)
+    ece = 0.
+    for lo, hi in zip(edges[:-1], edges[1:]):
+        sel = (conf > lo) & (conf <= hi)
+        if sel.any():
+            ece += sel.mean() * abs(conf[sel].mean() - hit[sel].mean())
+    return ece

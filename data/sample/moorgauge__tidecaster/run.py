@@ -1,0 +1,58 @@
+import argparse
+import logging
+from types import SimpleNamespace
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+
+from tidecaster.data import GaugeData
+from tidecaster.hooks import LossLogger, OrthogonalRecurrence
+from tidecaster.task import TideTask
+
+
+def fit_plain(model, data, epochs, hooks=()):
+    """For the cluster where Lightning does not install. Same loss as the task's."""
+    opt = torch.optim.Adam(model.parameters(), lr=1e-3)
+    state = SimpleNamespace(model=model, loss=None, epoch=0)
+    for state.epoch in range(epochs):
+        for i, batch in enumerate(data.train_dataloader()):
+            state.loss = model.training_step(batch, i)
+            for hook in hooks:
+                hook.after_loss(state)
+            opt.zero_grad()
+            state.loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            opt.step()
+        for hook in hooks:
+            hook.after_epoch(state)
+    return model
+
+
+def main(argv=None):
+    p = argparse.ArgumentParser()
+    p.add_argument("--csv", required=True)
+    p.add_argument("--target", default="harbour")
+    p.add_argument("--horizon", type=int, default=48)
+    p.add_argument("--epochs", type=int, default=50)
+    p.add_argument("--plain", action="store_true")
+    args = p.parse_args(argv)
+
+    logging.basicConfig(level=logging.INFO)
+    data = GaugeData(args.csv, args.target, horizon=args.horizon)
+    data.setup()
+    model = TideTask(n_in=len(data.mean), horizon=args.horizon)
+    if args.plain:
+        fit_plain(model, data, args.epochs, [OrthogonalRecurrence(), LossLogger()])
+        torch.save(model.state_dict(), "plain.pt")
+        return
+    trainer = pl.Trainer(
+        max_epochs=args.epochs,
+        callbacks=[EarlyStopping("val/loss", patience=8), ModelCheckpoint(monitor="val/loss")],
+    )
+    trainer.fit(model, data)
+    trainer.test(model, data)
+
+
+if __name__ == "__main__":
+    main()

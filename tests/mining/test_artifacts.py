@@ -1,0 +1,80 @@
+import json
+
+import pandas as pd
+import pytest
+
+from mining.artifacts import Artifact, Run
+from mining.errors import ArtifactError
+
+FRAME = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
+ARTIFACT = Artifact("rank", {"top": 2, "weights": {"stars": 1.0}}, {"in.parquet": "00"})
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(tmp_path / "run")
+
+
+def test_a_table_comes_back_and_its_sidecar_says_how_it_was_made(run):
+    run.write("t.parquet", FRAME, ARTIFACT)
+    assert run.read("t.parquet").equals(FRAME.astype({"b": "str"}))
+    fields = json.loads((run.folder / "t.parquet.meta.json").read_text())
+    assert fields["command"] == "rank"
+    assert fields["rows"] == 2
+    assert fields["inputs"] == {"in.parquet": "00"}
+    assert fields["settings"]["top"] == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "inputs", "done"),
+    [
+        ({"weights": {"stars": 1}, "top": 2}, {"in.parquet": "00"}, True),
+        ({"weights": {"stars": 2}, "top": 2}, {"in.parquet": "00"}, False),
+        ({"weights": {"stars": 1}, "top": 2}, {"in.parquet": "01"}, False),
+        ({"weights": {"stars": 1}}, {"in.parquet": "00"}, False),
+    ],
+)
+def test_done_means_the_same_settings_and_inputs(run, settings, inputs, done):
+    assert not run.is_done("t.parquet", settings, inputs)
+    run.write("t.parquet", FRAME, ARTIFACT)
+    assert run.is_done("t.parquet", settings, inputs) is done
+
+
+def test_an_artifact_without_sidecar_or_a_sidecar_without_artifact_is_not_done(run):
+    for lost in ("t.parquet", "t.parquet.meta.json"):
+        run.write("t.parquet", FRAME, ARTIFACT)
+        (run.folder / lost).unlink()
+        with pytest.raises(ArtifactError, match="to be done"):
+            run.read("t.parquet")
+
+
+def test_a_failed_write_leaves_what_was_there(run):
+    run.write("t.parquet", FRAME, ARTIFACT)
+    with pytest.raises(RuntimeError), run.replacing("t.parquet", ARTIFACT) as (path, _):
+        path.write_text("half")
+        raise RuntimeError
+    assert run.read("t.parquet").equals(FRAME.astype({"b": "str"}))
+    assert sorted(p.name for p in run.folder.iterdir()) == ["t.parquet", "t.parquet.meta.json"]
+
+
+def test_equal_tables_are_equal_bytes(tmp_path):
+    for name in ("one", "two"):
+        Run(tmp_path / name).write("t.parquet", FRAME, ARTIFACT)
+    for file in ("t.parquet", "t.parquet.meta.json"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("t.parquet", b"not parquet"),
+        ("t.parquet.meta.json", b"{"),
+        ("t.parquet.meta.json", b"{}"),
+        ("t.parquet.meta.json", b"[]"),
+    ],
+)
+def test_damage_is_named(run, file, content):
+    run.write("t.parquet", FRAME, ARTIFACT)
+    (run.folder / file).write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"t\.parquet.*delete it and run"):
+        run.read("t.parquet")

@@ -1,0 +1,43 @@
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted((ROOT / "mining").rglob("*.py"))
+PURE = [
+    "mining/decode.py",
+    "mining/extract.py",
+    "mining/hierarchy.py",
+    "mining/imports.py",
+    "mining/ranking.py",
+    "mining/records.py",
+    "mining/selection.py",
+    "classify/metrics.py",
+    "classify/placement.py",
+    "classify/questions.py",
+    "classify/tables.py",
+    "classify/votes.py",
+]
+IO = {"github", "openai", "os", "pyarrow", "requests", "socket", "sqlite3", "subprocess", "vllm"}
+
+
+def imported(path):
+    """The top-level names of all modules that a file imports, at any depth."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)
+def test_mining_never_imports_classify(path):
+    assert "classify" not in imported(path)
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_modules_import_no_io(name):
+    assert not imported(ROOT / name) & IO
