@@ -78,8 +78,10 @@ class Ballots:
         """
         failed: list[Completion] = []
         in_a_row = 0
+        silent = {request.prompt_sha256: request for request in requests}
         for completion in self.judge.answer(requests):
             prompt = completion.request.prompt_sha256
+            del silent[prompt]
             if completion.error is None and not completion.answers:
                 completion = replace(completion, error="an empty answer")
             if completion.refused:
@@ -95,6 +97,8 @@ class Ballots:
                 in_a_row = 0
                 self._keep(completion)
             yield completion
+        else:
+            failed += [Completion(r, error="no answer came") for r in silent.values()]
         if failed:
             raise JudgeError(
                 f"Expected answers from {self.judge.settings.name} to {len(requests)} prompts, "

@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import Any
 
 import pandas as pd
-from mining.progress import track
 
 from classify.ask import Ballots, Spent, place_all
 from classify.judges import Completion, Judge, Messages
@@ -21,6 +20,7 @@ from mining.artifacts import Artifact, Run
 from mining.extraction import CLASSES, FILES, SNIPPETS, Corpus
 from mining.hierarchy import functions_by_class
 from mining.loss_names import known_loss_names, loss_name_finder
+from mining.progress import track
 from mining.records import Snippet
 from mining.study import PlacementSettings, Study
 

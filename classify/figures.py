@@ -7,15 +7,12 @@ no random name, and no font from outside matplotlib.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from itertools import product
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
 from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from venny4py.venny4py import venny4py
@@ -25,28 +22,22 @@ from classify.metrics import LOSSES, wilson
 EMPTY = "empty"
 """A repository in which no snippet is placed as a loss."""
 
-# Okabe and Ito's colours, which the colour-blind tell apart; the dashes serve print in grey
+# of Okabe and Ito, which the colour-blind tell apart
 _COLOURS = dict(
     zip((*LOSSES, EMPTY), ("#D55E00", "#0072B2", "#CC79A7", "#009E73", "#555555"), strict=True)
 )
-_DASHES: Mapping[str, Any] = dict(
-    zip(
-        (*LOSSES, EMPTY), ("-", (0, (6, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), "-"), strict=True
-    )
-)
-_STYLE = MappingProxyType(
-    {
-        "axes.spines.right": False,
-        "axes.spines.top": False,
-        "figure.dpi": 100,
-        "font.family": "DejaVu Sans",
-        "font.size": 9,
-        "legend.frameon": False,
-        "pdf.fonttype": 42,
-        "svg.fonttype": "path",
-        "svg.hashsalt": "lossplace",
-    }
-)
+_STYLE: dict[Any, Any] = {
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 9,
+    "figure.dpi": 100,
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "lossplace",
+}
 
 
 def figure_4_1(
@@ -58,22 +49,22 @@ def figure_4_1(
     (1-based among those taken from the query) and reason, of which those with a reason could
     not be had and are left out. Columns of the result: top (how many are taken from each
     query), repositories (how many those are), category (the four losses, or ``empty`` for
-    none), holding (repositories which hold it), share, and low and high of its Wilson interval.
+    none), holding (repositories which hold it), share, low and high of its Wilson interval, and
+    the interval's confidence.
     A repository may hold several categories, so the shares do not add up to 1.
     """
     holds = _holds(placements, corpus)
     holds[EMPTY] = ~holds[list(LOSSES)].any(axis=1)
     rows = []
-    for top in range(1, int(holds["position"].max()) + 1 if len(holds) else 1):
+    for top in range(1, holds["position"].max() + 1 if len(holds) else 1):
         taken = holds[holds["position"] <= top]
-        if taken.empty:
-            continue
-        for category in (*LOSSES, EMPTY):
+        for category in (*LOSSES, EMPTY) if len(taken) else ():
             holding = int(taken[category].sum())
             share = wilson(holding / len(taken), len(taken), confidence)
-            rows.append((top, len(taken), category, holding, share.estimate, share.low, share.high))
-    columns = ["top", "repositories", "category", "holding", "share", "low", "high"]
-    return pd.DataFrame(rows, columns=columns)
+            between = (share.estimate, share.low, share.high, confidence)
+            rows.append((top, len(taken), category, holding, *between))
+    found = ["share", "low", "high", "confidence"]
+    return pd.DataFrame(rows, columns=["top", "repositories", "category", "holding", *found])
 
 
 def figure_4_2(placements: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
@@ -91,85 +82,88 @@ def figure_4_2(placements: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
 
 def draw_4_1(frame: pd.DataFrame) -> dict[str, bytes]:
     """Draw the frame of ``figure_4_1``; returns the file's bytes under ``svg`` and ``pdf``."""
-    with mpl.rc_context(dict(_STYLE)):
-        figure = Figure(figsize=(6.6, 3.6), layout="constrained")
-        axes = figure.add_subplot()
-        _draw_shares(axes, frame)
-        return _files(figure)
+    return _files(plot_4_1(frame))
 
 
 def draw_4_2(frame: pd.DataFrame) -> dict[str, bytes]:
     """Draw the frame of ``figure_4_2``; returns the file's bytes under ``svg`` and ``pdf``."""
-    with mpl.rc_context(dict(_STYLE)):
-        figure = Figure(figsize=(5.2, 4.2), layout="constrained")
-        axes = figure.add_subplot()
-        draw_venn(axes, frame)
-        return _files(figure)
+    return _files(plot_4_2(frame))
 
 
-def _draw_shares(axes: Axes, frame: pd.DataFrame) -> None:
-    axes.set_ylim(0, 1)
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_ylabel("Share of repositories")
-    axes.set_xlabel("Repositories taken from each query")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if frame.empty:
-        axes.text(0.5, 0.5, "no repository", transform=axes.transAxes, ha="center")
-        axes.set_xticks([])
-        return
-    last = frame[frame["top"] == frame["top"].max()]
-    # the legend follows the lines' order at the right, where it stands
-    for category in last.sort_values("share", ascending=False, kind="stable")["category"]:
-        line = frame[frame["category"] == category]
-        look = {"color": _COLOURS[category]}
-        axes.fill_between(line["top"], line["low"], line["high"], alpha=0.12, lw=0, **look)
-        axes.plot(
-            line["top"],
-            line["share"],
-            linestyle=_DASHES[category],
-            marker="o",
-            markersize=2.5,
-            linewidth=1.5,
-            label=category,
-            **look,
-        )
-    top, repositories = int(last["top"].iloc[0]), int(last["repositories"].iloc[0])
-    axes.set_xlim(min(0.5, frame["top"].min() - 0.5), top + 0.5)
-    axes.set_xlabel(f"Repositories taken from each query (at {top}: {repositories} in all)")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=3, labelspacing=0.8)
+def plot_4_1(frame: pd.DataFrame) -> Figure:
+    """Plot the frame of ``figure_4_1``: a panel a category, in which the others stand in grey."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(6.6, 4.2), layout="constrained")
+        *panels, caption = figure.subplots(2, 3, sharex=True, sharey=True).flat
+        lines = {category: frame[frame["category"] == category] for category in (*LOSSES, EMPTY)}
+        for axes, (category, line) in zip(panels, lines.items(), strict=True):
+            axes.set_title(category)
+            axes.yaxis.set_major_formatter(PercentFormatter(1))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+            for other in lines.values():
+                axes.plot(other["top"], other["share"], color="#BBBBBB", linewidth=0.8)
+            if not line.empty:
+                edges = [line["top"].iloc[0] - 0.5, *(line["top"] + 0.5)]
+                colour = _COLOURS[category]
+                axes.stairs(
+                    line["high"], edges, baseline=line["low"], fill=True, color=colour, alpha=0.2
+                )
+                axes.plot(
+                    line["top"], line["share"], ".-", color=colour, markersize=4, clip_on=False
+                )
+        panels[0].set_ylim(0, 1)
+        panels[2].tick_params(labelbottom=True)  # nothing stands below it
+        caption.set_axis_off()
+        caption.text(0.04, 0.95, _caption_4_1(frame), transform=caption.transAxes, va="top")
+        figure.supxlabel("Repositories taken from each query", fontsize=9)
+        figure.supylabel("Share of repositories that hold it", fontsize=9)
+        return figure
 
 
-def draw_venn(axes: Axes, frame: pd.DataFrame) -> None:
-    """Draw the combinations of ``figure_4_2`` as a Venn diagram of four ellipses."""
+def plot_4_2(frame: pd.DataFrame) -> Figure:
+    """Plot the frame of ``figure_4_2`` as a Venn diagram of four ellipses."""
     members: dict[str, set[int]] = {category: set() for category in LOSSES}
-    next_member = 0
+    first = 0
     for *combination, repositories in frame.itertuples(index=False, name=None):
-        of_combination = range(next_member, next_member + repositories)
-        next_member += repositories
         for category, holds in zip(LOSSES, combination, strict=True):
             if holds:
-                members[category].update(of_combination)
-    colours = [_COLOURS[category] for category in LOSSES]
-    # it lists the members in a file beside its drawing, whether one wants that or not
-    with TemporaryDirectory() as unwanted:
-        venny4py(
-            members,
-            out=unwanted,
-            asax=axes,
-            colors=colours,
-            font_size=9,
-            line_width=0.8,
-            alpha=0.25,
-        )
-    axes.get_legend().remove()
-    sides = ("right", "right", "left", "left")
-    for total, category, side in zip(axes.texts, LOSSES, sides, strict=False):
-        total.set_text(f"{category}\n{len(members[category])}")
-        total.set_horizontalalignment(side)
-        total.set_color(_COLOURS[category])
+                members[category].update(range(first, first + repositories))
+        first += repositories
     none = int(frame.loc[~frame[list(LOSSES)].any(axis=1), "repositories"].sum())
-    axes.text(98, 6, f"none of them\n{none}", ha="right", va="center")
-    axes.set_aspect("equal")
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(5.4, 3.9), layout="constrained")
+        axes = figure.add_subplot()
+        # it writes the members to a file beside its drawing, whether one wants that or not
+        with TemporaryDirectory() as unwanted:
+            venny4py(
+                members,
+                out=unwanted,
+                asax=axes,
+                colors=[_COLOURS[category] for category in LOSSES],
+                font_size=9,
+                line_width=0.8,
+                alpha=0.25,
+            )
+        # its first four texts are the totals; the sets are named there instead of in a legend
+        if (legend := axes.get_legend()) is not None:
+            legend.remove()
+        sides = ("right", "right", "left", "left")
+        for total, category, side in zip(axes.texts[:4], LOSSES, sides, strict=True):
+            total.set(text=f"{category}\n{len(members[category])}", horizontalalignment=side)
+        axes.text(97, 6, f"none of them\n{none}", ha="right", va="center")
+        axes.set(xlim=(-6, 106), ylim=(0, 88), aspect="equal")
+        return figure
+
+
+def _caption_4_1(frame: pd.DataFrame) -> str:
+    if frame.empty:
+        return "No repository was taken."
+    last = frame.iloc[-1]
+    return (
+        f"Repositories at {last['top']}: {last['repositories']}.\n\n"
+        f"Bands: Wilson intervals at\n{last['confidence']:.0%} confidence, as of an\n"
+        f"independent random sample.\nGrey: the other panels."
+    )
 
 
 def _holds(placements: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
@@ -183,13 +177,11 @@ def _holds(placements: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
 
 
 def _files(figure: Figure) -> dict[str, bytes]:
-    undated: dict[str, dict[str, Any]] = {
-        "svg": {"Date": None},
-        "pdf": {"CreationDate": None},
-    }
+    undated: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     files = {}
-    for kind, metadata in undated.items():
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, metadata=metadata)
-        files[kind] = buffer.getvalue()
+    with mpl.rc_context(_STYLE):
+        for kind, metadata in undated.items():
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, metadata=metadata)
+            files[kind] = buffer.getvalue()
     return files

@@ -40,27 +40,17 @@ def compare_published() -> list[Table]:
 
 
 def compare_table_4_1(placements: pd.DataFrame) -> Table:
-    """Put the counts of a run beside those of the published table 4.1, with the difference.
+    """Put the counts of a run beside those of the published table 4.1.
 
-    Columns: category, then instances and repositories as ``<name>``, ``<name>_published`` and
-    ``<name>_difference``. The corpora differ, so the difference is no error.
+    Columns: category, counted (``instances`` or ``repositories``), ours, published and
+    difference. The corpora differ, so a difference is no error.
     """
-    ours = table_4_1(placements)
-    frame = ours.frame.drop(columns="distinct_texts").merge(
-        published("table_4_1_instances"), on="category", suffixes=("", "_published")
-    )
-    for name in ("instances", "repositories"):
-        frame[f"{name}_difference"] = frame[name] - frame[f"{name}_published"]
-    columns = [
-        f"{name}{suffix}"
-        for name in ("instances", "repositories")
-        for suffix in ("", "_published", "_difference")
-    ]
-    return Table(
-        "table_4_1_published",
-        "Table 4.1: Snippets in each category, of this run and as published",
-        frame[["category", *columns]],
-        "The published counts are of another corpus and another judge.",
+    beside = _beside(table_4_1(placements), published("table_4_1_instances"), "category")
+    frame = beside.frame.rename(columns={"cell": "counted"}).drop(columns="agrees")
+    return replace(
+        beside,
+        frame=frame.assign(difference=frame["ours"] - frame["published"]),
+        note="The published counts are of another corpus and another judge.",
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import textwrap
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -103,6 +104,20 @@ class Table:
                 r"\end{table}",
             ]
         return "\n".join(lines) + "\n"
+
+    def lines(self) -> list[str]:
+        """Return the table as lines of text for a terminal."""
+        heads = [str(column) for column in self.frame.columns]
+        body = [[_one_line(self._shown(value)) for value in row] for row in self._rows()]
+        widths = [max(map(len, cells)) for cells in zip(heads, *body, strict=True)]
+        lines = [self.title, ""]
+        for cells in (heads, *body):
+            aligned = [
+                cell.rjust(width) if numeric else cell.ljust(width)
+                for cell, width, numeric in zip(cells, widths, self._numeric(), strict=True)
+            ]
+            lines.append("  ".join(aligned).rstrip())
+        return [*lines, "", *textwrap.wrap(self.note, 98)] if self.note else lines
 
     def _rows(self) -> list[tuple[object, ...]]:
         return list(self.frame.itertuples(index=False, name=None))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mining.artifacts import Run
-from mining.study import Study, Weights, default_study, override, read_study
-
 app = typer.Typer()
 
 StudyArgument = Annotated[
     Path | None,
-    typer.Argument(help="A study file (TOML), or the folder of a run.", show_default=False),
+    typer.Argument(
+        metavar="STUDY", help="A study file (TOML), or the folder of a run.", show_default=False
+    ),
 ]
 RunDirOption = Annotated[
     Path | None,
@@ -25,46 +25,29 @@ LocalOption = Annotated[
     typer.Option("--local", help="A folder of repositories (owner__name) in place of GitHub."),
 ]
 WeightsOption = Annotated[
-    str | None,
-    typer.Option("--weights", help="Such as stars=1,forks=2,recency=1.5."),
+    str | None, typer.Option("--weights", help="Such as stars=1,forks=2,recency=1.5.")
 ]
-TopOption = Annotated[
-    int | None, typer.Option("--top", help="Repositories taken from each query.")
-]
+TopOption = Annotated[int | None, typer.Option("--top", help="Repositories taken from each query.")]
 
 
-def opened(
-    study_path: Path | None,
-    run_dir: Path | None,
-    local: Path | None = None,
-    weights: str | None = None,
-    top: int | None = None,
-) -> tuple[Study, Run]:
-    """Return the study that the arguments of a command mean, and its run.
+def say(lines: Iterable[str]) -> None:
+    """Print lines."""
+    for line in lines:
+        typer.echo(printable(line))
 
-    A run folder in place of a study file means the study that was run there. Raises StudyError.
-    """
-    if study_path is not None and study_path.is_dir():
-        run_dir = run_dir or study_path
-        study = read_study(study_path / "study.json")
-    elif study_path is not None:
-        study = read_study(study_path)
-    else:
-        study = default_study(local)
-    study = override(
-        study,
-        corpus={"local": local},
-        ranking={"weights": weights and Weights.parse(weights), "top": top},
-    )
-    return study, Run(run_dir or Path("runs", study.name))
+
+def printable(line: str) -> str:
+    """Return a line in which nothing steers a terminal, as a repository's name could."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 @app.command()
 def search(study: StudyArgument = None, run_dir: RunDirOption = None) -> None:
     """Ask GitHub for the repositories of every query."""
     from mining import pipeline
+    from mining.opening import begin_run
 
-    pipeline.search(*opened(study, run_dir))
+    say(pipeline.search(*begin_run(study, run_dir)))
 
 
 @app.command()
@@ -76,6 +59,28 @@ def rank(
 ) -> None:
     """Score and select the repositories found; with new weights, without the network."""
     from mining import pipeline
+    from mining.opening import begin_run
 
-    for line in pipeline.rank(*opened(study, run_dir, weights=weights, top=top)):
-        typer.echo(line)
+    say(pipeline.rank(*begin_run(study, run_dir, weights=weights, top=top)))
+
+
+@app.command()
+def fetch(
+    study: StudyArgument = None, run_dir: RunDirOption = None, local: LocalOption = None
+) -> None:
+    """Get the Python files of the selected repositories."""
+    from mining import pipeline
+    from mining.opening import begin_run
+
+    say(pipeline.fetch(*begin_run(study, run_dir, local)))
+
+
+@app.command()
+def extract(
+    study: StudyArgument = None, run_dir: RunDirOption = None, local: LocalOption = None
+) -> None:
+    """Extract every function and every module-level loop of the corpus."""
+    from mining import pipeline
+    from mining.opening import begin_run
+
+    say(pipeline.extract(*begin_run(study, run_dir, local)))

@@ -234,8 +234,8 @@ def finish_search(run: Run, begun: SearchRecord, settings: SearchSettings) -> Se
 def table_of_results(pages: Mapping[str, Sequence[Page]]) -> pd.DataFrame:
     """Return the results of each query as a table, in the order given.
 
-    Columns: query, position (1-based rank in GitHub's order), repository, stars, forks,
-    pushed_at, created_at (UTC), fork, archived, size_kb, license (SPDX). A repository that came
+    Columns: query, search_position (1-based, in GitHub's order), repository, stars,
+    forks, pushed_at, created_at (UTC), fork, archived, size_kb, license (SPDX). A repository that came
     twice for a query counts where it came first.
     """
     rows = [
@@ -246,14 +246,14 @@ def table_of_results(pages: Mapping[str, Sequence[Page]]) -> pd.DataFrame:
         if repository is not None
     ]
     names = [field.name for field in fields(Repository)]
-    frame = pd.DataFrame(rows, columns=["query", "position", *names])
+    frame = pd.DataFrame(rows, columns=["query", "search_position", *names])
     frame = frame.rename(columns={"name": "repository"}).astype(_TYPES)
     return frame.drop_duplicates(["query", "repository"], ignore_index=True)
 
 
 _TYPES: dict[str, Any] = {
     "query": "string",
-    "position": "int64",
+    "search_position": "int64",
     "repository": "string",
     "stars": "int64",
     "forks": "int64",

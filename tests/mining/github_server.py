@@ -105,6 +105,7 @@ class GitHubServer:
         self.incomplete: set[tuple[str, int]] = set()
         self.faults: deque[Fault] = deque()
         self.asked: list[Asked] = []
+        self.sent: list[str] = []
         self.token = "ghp_correctHorseBatteryStaple"
         self.remaining = 30
         self.reset_in = 60
@@ -191,6 +192,7 @@ def _handler(server: GitHubServer) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             answer = server.answer(self.path, {k.lower(): v for k, v in self.headers.items()})
+            server.sent.append(answer.body)
             body = answer.body.encode()
             headers = {
                 "Date": email.utils.formatdate(NOW, usegmt=True),

@@ -23,6 +23,7 @@ from classify.judges.rules.tree import (
 from mining.code import RepositoryCode
 from mining.extract import PYTHON, parse
 from mining.hierarchy import ancestry
+from mining.imports import Import
 from mining.records import Kind, Snippet
 
 _DEFINITIONS = Query(
@@ -86,6 +87,20 @@ class Program:
             for snippet in each.snippets:
                 if snippet.kind is not Kind.LOOP and (code := self.code_of(snippet)) is not None:
                     found[code.key] = code
+        return found
+
+    @cached_property
+    def _at(self) -> dict[tuple[str, int], Code]:
+        return {(c.path, c.node.start_byte): c for c in self.functions.values()}
+
+    def within(self, code: Code) -> list[Code]:
+        """Return a piece of code and the functions nested in it."""
+        found = [code]
+        for node in walk(code.node):
+            if node.type == FUNCTION and node.start_byte != code.node.start_byte:
+                name = text_of(node.child_by_field_name("name"))
+                nested = Code(code.path, f"{code.qualname}.{name}", code.class_key, node)
+                found.append(self._at.get((code.path, node.start_byte), nested))
         return found
 
     @cached_property
@@ -159,7 +174,7 @@ class Program:
                 return f"{code.path}::{scope}.{dotted}"
             scope = scope.rpartition(".")[0]
         head, _, rest = dotted.partition(".")
-        for statement in reversed(self._extractions[code.path].imports):
+        for statement in reversed(self._imports(code.path)):
             if statement.local == head and statement.scope and _within(code, statement.scope):
                 target = f"{statement.target}.{rest}" if rest else statement.target
                 found = self.names.resolve(code.path, target)
@@ -168,6 +183,10 @@ class Program:
         if found == dotted and (alias := self._aliases_of(code.path).get(head)):
             found = self.names.resolve(code.path, f"{alias}.{rest}" if rest else alias)
         return _plain(found)
+
+    def _imports(self, path: str) -> tuple[Import, ...]:
+        extraction = self._extractions.get(path)
+        return extraction.imports if extraction is not None else ()
 
     def _in_module(self, target: str, level: int, seen_from: str) -> str | None:
         """Find ``module.name`` as imported inside a function."""

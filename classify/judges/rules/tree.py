@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from tree_sitter import Node
 
@@ -149,20 +149,14 @@ class Statement:
     """A simple statement, or the head of a compound one, and what is around it.
 
     ``loops`` are the ids of the loops around, outermost first, within the walked node.
-    ``conditional`` says that a branch is around it.
+    ``arms`` says in which arm of which ``if`` it stands; ``conditional``, whether it may be
+    left out at all.
     """
 
     node: Node
     loops: tuple[int, ...] = ()
+    arms: tuple[tuple[int, int], ...] = ()
     conditional: bool = False
-
-
-@dataclass(slots=True)
-class _Open:
-    node: Node
-    loops: tuple[int, ...]
-    conditional: bool
-    parts: list[Node] = field(default_factory=list)
 
 
 def statements(root: Node) -> Iterator[Statement]:
@@ -170,34 +164,35 @@ def statements(root: Node) -> Iterator[Statement]:
 
     Nested functions and classes come as one statement each: their bodies are read on their own.
     """
-    waiting = [_Open(root, (), False)]
+    waiting = [Statement(root)]
     while waiting:
         current = waiting.pop()
-        node, loops, conditional = current.node, current.loops, current.conditional
+        node = current.node
         if node.type == "decorated_definition":
             inner = node.child_by_field_name("definition")
-            if inner is not None:
-                waiting.append(_Open(inner, loops, conditional))
-            continue
-        if node is not root and node.type in (FUNCTION, CLASS):
-            yield Statement(node, loops, conditional)
+            waiting += [replace(current, node=inner)] if inner is not None else []
             continue
         blocks = _blocks(node)
-        if node is not root and not blocks and node.type not in ("block", "module"):
-            yield Statement(node, loops, conditional)
-            continue
-        if node.type in (FUNCTION, CLASS, "module", "block"):
-            inner_loops, inner_conditional = loops, conditional
-        else:
-            yield Statement(node, loops, conditional)
-            inner_loops = (*loops, node.id) if node.type in LOOPS else loops
-            inner_conditional = conditional or node.type not in (*LOOPS, "with_statement")
-        below = [
-            _Open(part, inner_loops, inner_conditional)
-            for part in (blocks or node.named_children)
-            if part.type != "comment"
-        ]
-        waiting.extend(reversed(below))
+        opens = node is root or not (node.type in (FUNCTION, CLASS) or not blocks)
+        if node.type in ("block", "module"):
+            blocks = [c for c in node.named_children if c.type != "comment"]
+        elif not opens or node.type not in (FUNCTION, CLASS):
+            yield current
+        if opens or node.type in ("block", "module"):
+            waiting.extend(reversed([_inside(current, n, b) for n, b in enumerate(blocks)]))
+
+
+def _inside(around: Statement, position: int, block: Node) -> Statement:
+    """Return a part of a compound statement, with what is then around it."""
+    node = around.node
+    loops, arms, conditional = around.loops, around.arms, around.conditional
+    if node.type in LOOPS:
+        loops = (*loops, node.id)
+    elif node.type == "if_statement":
+        arms, conditional = (*arms, (node.id, position)), True
+    elif node.type in ("try_statement", "match_statement"):
+        conditional = True
+    return Statement(block, loops, arms, conditional)
 
 
 def _blocks(node: Node) -> list[Node]:

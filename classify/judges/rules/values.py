@@ -37,8 +37,8 @@ class Value:
     ``shifted``, ``averaged`` and ``negated`` are steps of formulas which are none by themselves.
     ``sources`` are the functions of the repository which returned it, each with the position in
     the tuple (-1 for the whole). ``instance`` is the class that it is an object of. ``maker``
-    tells one loss from another. ``many``: a collection; ``each``: 2 if it is known to hold
-    several losses.
+    tells one loss from another. ``many``: a collection; ``each``: how many losses it is known
+    to hold. ``summed``: a ready-made loss that was told to sum and not to average.
     """
 
     sort: Sort = Sort.DATA
@@ -56,6 +56,7 @@ class Value:
     maker: str = ""
     many: bool = False
     each: int = 0
+    summed: bool = False
 
     @property
     def is_loss(self) -> bool:
@@ -73,9 +74,9 @@ LOGGED = Value(Sort.LOGGED)
 DATA = Value()
 
 
-def loss(maker: str, *, elementwise: bool = False) -> Value:
+def loss(maker: str, *, elementwise: bool = False, summed: bool = False) -> Value:
     """Return a loss that was obtained ready-made."""
-    return Value(Sort.ELEMENTWISE if elementwise else Sort.LOSS, maker=maker)
+    return Value(Sort.ELEMENTWISE if elementwise else Sort.LOSS, maker=maker, summed=summed)
 
 
 def join(first: Value, second: Value) -> Value:
@@ -123,12 +124,14 @@ def _with_constant(operator: str, other: Value, line: int, exponent: bool) -> Va
     if other.sort <= Sort.LOGGED or operator in ("%", "//"):
         return other
     if other.is_loss:
+        if operator == "/" and exponent and other.summed:  # the mean by hand
+            other = replace(other, reduction=other.reduction or line, summed=False)
         return replace(other, many=False)
     if operator == "**" and exponent:
         return transform(other, line)
     if operator in ("+", "-"):
         return replace(_plain(other), shifted=True)
-    return _plain(other)
+    return replace(other, many=False, instance="", shifted=False)
 
 
 def negate(value: Value, line: int) -> Value:
@@ -176,5 +179,12 @@ def add_up(value: Value, line: int) -> Value:
 
 def _plain(value: Value) -> Value:
     return replace(
-        value, averaged=False, negated=False, shifted=False, many=False, instance="", each=0
+        value,
+        averaged=False,
+        negated=False,
+        shifted=False,
+        many=False,
+        instance="",
+        each=0,
+        summed=False,
     )

@@ -61,14 +61,6 @@ def evaluate(loader):
     return top1.avg
 
 
-def save_checkpoint(state, is_best, folder='checkpoint'):
-    if not os.path.isdir(folder):
-        os.mkdir(folder)
-    torch.save(state, os.path.join(folder, 'last.pth'))
-    if is_best:
-        torch.save(state, os.path.join(folder, 'best.pth'))
-
-
 if args.evaluate:
     evaluate(test_loader)
     sys.exit()
@@ -102,7 +94,10 @@ for epoch in range(start_epoch, args.epochs):
                 epoch, i, len(train_loader), lr, losses.val, losses.avg, top1.avg))
 
     acc = evaluate(test_loader)
-    # TODO keep the centers too?
-    save_checkpoint({'net': net.state_dict(), 'acc': acc, 'epoch': epoch}, acc > best_acc)
-    best_acc = max(acc, best_acc)
+    if acc > best_acc:
+        # keep the centers too?
+        if not os.path.isdir('checkpoint'):
+            os.mkdir('checkpoint')
+        torch.save({'net': net.state_dict(), 'acc': acc, 'epoch': epoch}, './checkpoint/best.pth')
+        best_acc = acc
     print('epoch %d took %.1fs, best %.2f' % (epoch, time.time() - tic, best_acc))

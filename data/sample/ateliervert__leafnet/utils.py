@@ -10,9 +10,6 @@ class AverageMeter(object):
     """Remembers the last value and the mean of all."""
 
     def __init__(self):
-        self.reset()
-
-    def reset(self):
         self.val = self.avg = self.sum = 0.
         self.n = 0
 

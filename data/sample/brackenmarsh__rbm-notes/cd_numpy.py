@@ -1,9 +1,6 @@
 """The algorithm without any framework, for the lecture."""
 import numpy as np
-
-
-def sigm(x):
-    return 1. / (1. + np.exp(-x))
+from scipy.special import expit as sigm
 
 
 def cd1_gradients(v0, W, a, b, rng):

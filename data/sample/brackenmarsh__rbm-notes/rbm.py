@@ -1,4 +1,3 @@
-import numpy as np
 import torch
 import torch.nn.functional as F
 from tqdm import tqdm
@@ -85,6 +84,3 @@ class RBM(object):
     def recon_error(self, v):
         # only to watch; CD does not descend on this
         return (v - self.prob_v(self.prob_h(v))).pow(2).mean().item()
-
-    def save(self, path):
-        np.savez(path, W=self.W.cpu().numpy(), a=self.a.cpu().numpy(), b=self.b.cpu().numpy())

@@ -26,13 +26,8 @@ def d_wgan(real, fake):
     return fake.mean() - real.mean()
 
 
-def d_vanilla(real, fake):
-    ones, zeros = torch.ones_like(real), torch.zeros_like(fake)
-    return F.binary_cross_entropy_with_logits(real, ones) + \
-        F.binary_cross_entropy_with_logits(fake, zeros)
-
-
-def g_vanilla(fake):
+def g_bce(fake):
+    # the same as g_nonsat, but off the shelf
     return F.binary_cross_entropy_with_logits(fake, torch.ones_like(fake))
 
 
@@ -50,8 +45,8 @@ def get_losses(name):
         return d_hinge, g_hinge
     elif name == 'wgan':
         return d_wgan, g_hinge  # the generator's part is the same
-    elif name == 'vanilla':
-        return d_vanilla, g_vanilla
+    elif name == 'bce':
+        return d_nonsat, g_bce
     raise ValueError('unknown loss ' + name)
 
 

@@ -2,14 +2,6 @@ import torch.nn as nn
 from torch.nn.utils import spectral_norm as SN
 
 
-def weights_init(m):
-    if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)):
-        nn.init.normal_(m.weight, 0., 0.02)
-    elif isinstance(m, nn.BatchNorm2d):
-        nn.init.normal_(m.weight, 1., 0.02)
-        nn.init.zeros_(m.bias)
-
-
 class Generator(nn.Module):
     def __init__(self, nz, ngf, nc=3):
         super(Generator, self).__init__()

@@ -6,7 +6,7 @@ import torch
 import torchvision.utils as vutils
 
 from losses import get_losses, relativistic
-from nets import Generator, Critic, weights_init
+from nets import Generator, Critic
 
 log = logging.getLogger('ganbench')
 
@@ -17,8 +17,8 @@ class Trainer(object):
         self.opt = opt
         self.loader = loader
         self.device = torch.device(opt.device)
-        self.G = Generator(opt.nz, opt.ngf).to(self.device).apply(weights_init)
-        self.D = Critic(opt.ndf).to(self.device).apply(weights_init)
+        self.G = Generator(opt.nz, opt.ngf).to(self.device)
+        self.D = Critic(opt.ndf).to(self.device)
         self.optG = torch.optim.Adam(self.G.parameters(), opt.lr, betas=(0., 0.9))
         self.optD = torch.optim.Adam(self.D.parameters(), opt.lr * opt.ttur, betas=(0., 0.9))
         self.d_loss, self.g_loss = get_losses(opt.loss)
@@ -67,16 +67,11 @@ class Trainer(object):
                     log.info('[%d|%d] Loss_D %.4f Loss_G %.4f  %.1f it/s', epoch, self.it, errD, errG,
                              self.it / (time.time() - t0))
                 self.it += 1
-            self.snapshot(epoch)
-
-    @torch.no_grad()
-    def snapshot(self, epoch):
-        self.G.eval()
-        out = os.path.join(self.opt.out, 'fake_%03d.png' % epoch)
-        vutils.save_image(self.G(self.fixed), out, normalize=True, nrow=8)
-        self.G.train()
-        torch.save({'G': self.G.state_dict(), 'D': self.D.state_dict(), 'it': self.it},
-                   os.path.join(self.opt.out, 'last.pt'))
+            with torch.no_grad():
+                out = os.path.join(self.opt.out, 'samples', 'fake_%03d.png' % epoch)
+                vutils.save_image(self.G(self.fixed), out, normalize=True, nrow=8)
+            torch.save({'G': self.G.state_dict(), 'D': self.D.state_dict(), 'it': self.it},
+                       os.path.join(self.opt.out, 'last.pt'))
 
 
 class RelativisticTrainer(Trainer):

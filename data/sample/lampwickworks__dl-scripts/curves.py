@@ -22,17 +22,9 @@ def read_log(path):
     return {k: np.array(v, dtype=float) for k, v in cols.items()}
 
 
-def smooth(y, beta=.98):
-    out, m = [], 0.
-    for t, v in enumerate(y, 1):
-        m = beta * m + (1 - beta) * v
-        out.append(m / (1 - beta ** t))
-    return np.array(out)
-
-
 def plot_loss(log, ax, label):
     train, val = log['loss'], log.get('val_loss')
-    ax.plot(smooth(train), label=label + ' train')
+    ax.plot(np.convolve(train, np.ones(9) / 9, 'same'), label=label + ' train')
     if val is not None:
         best = int(np.nanargmin(val))
         ax.plot(val, '--', label=label + ' val')

@@ -5,10 +5,6 @@ root = sys.argv[1]
 random.seed(3)
 
 
-def patient(name):
-    return name.split('_')[0]
-
-
 def write(path, names):
     with open(path, 'w') as f:
         f.write('\n'.join(names) + '\n')
@@ -17,7 +13,7 @@ def write(path, names):
 groups = {}
 for name in sorted(os.listdir(root)):
     if name.endswith('.png'):
-        groups.setdefault(patient(name), []).append(name)
+        groups.setdefault(name.split('_')[0], []).append(name)
 
 keys = list(groups)
 random.shuffle(keys)

@@ -1,6 +1,4 @@
 """Models and datasets by name, for our configs."""
-import inspect
-
 _TABLES = {}
 
 
@@ -13,17 +11,6 @@ def register(table, name=None):
         rows[key] = obj
         return obj
     return deco
-
-
-def build(table, name, **kwargs):
-    """An object by name; arguments it does not know are dropped with a note."""
-    obj = _TABLES[table][name]
-    known = inspect.signature(obj).parameters
-    if not any(p.kind is p.VAR_KEYWORD for p in known.values()):
-        for k in sorted(set(kwargs) - set(known)):
-            print('%s: no argument %s' % (name, k))
-            del kwargs[k]
-    return obj(**kwargs)
 
 
 class EarlyStopping:
@@ -45,8 +32,3 @@ def warmup_linear(step, warmup=1000, total=100000):
     if step < warmup:
         return step / warmup
     return max(0., (total - step) / (total - warmup))
-
-
-@register('schedule', name='poly')
-def polynomial(step, total=100000, power=.9):
-    return (1 - step / total) ** power

@@ -6,17 +6,17 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
-from tidecaster.data import GaugeData
+from tidecaster.data import gauge_loaders
 from tidecaster.hooks import LossLogger, OrthogonalRecurrence
 from tidecaster.task import TideTask
 
 
-def fit_plain(model, data, epochs, hooks=()):
+def fit_plain(model, loader, epochs, hooks=()):
     """For the cluster where Lightning does not install. Same loss as the task's."""
     opt = torch.optim.Adam(model.parameters(), lr=1e-3)
     state = SimpleNamespace(model=model, loss=None, epoch=0)
     for state.epoch in range(epochs):
-        for i, batch in enumerate(data.train_dataloader()):
+        for i, batch in enumerate(loader):
             state.loss = model.training_step(batch, i)
             for hook in hooks:
                 hook.after_loss(state)
@@ -24,8 +24,7 @@ def fit_plain(model, data, epochs, hooks=()):
             state.loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             opt.step()
-        for hook in hooks:
-            hook.after_epoch(state)
+        print("epoch", state.epoch, "loss", float(state.loss))
     return model
 
 
@@ -39,19 +38,18 @@ def main(argv=None):
     args = p.parse_args(argv)
 
     logging.basicConfig(level=logging.INFO)
-    data = GaugeData(args.csv, args.target, horizon=args.horizon)
-    data.setup()
-    model = TideTask(n_in=len(data.mean), horizon=args.horizon)
+    train, val, test = gauge_loaders(args.csv, args.target, args.horizon)
+    model = TideTask(n_in=train.dataset.values.shape[1], horizon=args.horizon)
     if args.plain:
-        fit_plain(model, data, args.epochs, [OrthogonalRecurrence(), LossLogger()])
+        fit_plain(model, train, args.epochs, [OrthogonalRecurrence(), LossLogger()])
         torch.save(model.state_dict(), "plain.pt")
         return
     trainer = pl.Trainer(
         max_epochs=args.epochs,
         callbacks=[EarlyStopping("val/loss", patience=8), ModelCheckpoint(monitor="val/loss")],
     )
-    trainer.fit(model, data)
-    trainer.test(model, data)
+    trainer.fit(model, train, val)
+    trainer.test(model, test)
 
 
 if __name__ == "__main__":

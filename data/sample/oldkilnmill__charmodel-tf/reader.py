@@ -17,16 +17,14 @@ class Reader(object):
 			print 'using', cache
 			self.chars, self.ids = cPickle.load(open(cache, 'rb'))
 		else:
-			text = self.clean(codecs.open(path, 'r', 'latin-1').read())
+			text = codecs.open(path, 'r', 'latin-1').read().lower()
+			text = [c for c in text if c.encode('latin-1') in KEEP]
 			count = collections.Counter(text)
 			self.chars = [c for c, n in count.most_common() if n >= cut]
 			lookup = dict(zip(self.chars, xrange(len(self.chars))))
 			self.ids = np.array([lookup[c] for c in text if c in lookup], np.int32)
 			cPickle.dump((self.chars, self.ids), open(cache, 'wb'), -1)
 		self.vocab = len(self.chars)
-
-	def clean(self, text):
-		return u''.join(c for c in text.lower() if c.encode('latin-1') in KEEP)
 
 	def batches(self, batch, seq_len):
 		n = len(self.ids) / (batch * seq_len)
@@ -36,6 +34,3 @@ class Reader(object):
 		y = np.roll(x, -1)
 		for a, b in zip(np.split(x.reshape(batch, -1), n, 1), np.split(y.reshape(batch, -1), n, 1)):
 			yield a, b
-
-	def decode(self, ids):
-		return u''.join(self.chars[i] for i in ids)

@@ -32,4 +32,4 @@ while len(out) < n:
 	c = pick(p[0], 0.8)
 	out.append(c)
 
-print (start + reader.decode(out)).encode('utf-8')
+print (start + u''.join(reader.chars[i] for i in out)).encode('utf-8')

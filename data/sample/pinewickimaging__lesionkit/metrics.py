@@ -1,5 +1,4 @@
 import numpy as np
-from scipy.ndimage import binary_erosion, distance_transform_edt
 
 
 def hard_dice(pred, truth):
@@ -9,28 +8,15 @@ def hard_dice(pred, truth):
     return 1.0 if size == 0 else 2.0 * both / size
 
 
-def _surface(mask):
-    return mask ^ binary_erosion(mask)
-
-
-def hausdorff95(pred, truth, spacing=(1.0, 1.0)):
-    if not pred.any() or not truth.any():
-        return np.nan
-    to_truth = distance_transform_edt(~_surface(truth), sampling=spacing)[_surface(pred)]
-    to_pred = distance_transform_edt(~_surface(pred), sampling=spacing)[_surface(truth)]
-    return np.percentile(np.hstack([to_truth, to_pred]), 95)
-
-
 class SegmentationScore:
     def __init__(self):
-        self.dices = []
+        self.dices, self.volumes = [], []
 
     def add(self, preds, truths):
         for p, t in zip(preds, truths):
             self.dices.append(hard_dice(p == 1, t == 1))
+            # ml, at 1 mm isotropic
+            self.volumes.append(abs(int((p == 1).sum()) - int((t == 1).sum())) / 1000.)
 
     def mean(self):
         return float(np.mean(self.dices)) if self.dices else 0.0
-
-    def __repr__(self):
-        return "dice %.4f over %d slices" % (self.mean(), len(self.dices))

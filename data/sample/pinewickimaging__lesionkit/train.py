@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 import networks
-from metrics import hard_dice, hausdorff95, SegmentationScore
+from metrics import SegmentationScore
 
 
 class SliceDataset(Dataset):
@@ -28,18 +28,6 @@ class SliceDataset(Dataset):
         return torch.from_numpy(img), torch.from_numpy(mask)
 
 
-def get_args():
-    ap = argparse.ArgumentParser()
-    ap.add_argument("data")
-    ap.add_argument("--net", default="LesionNet", choices=[n for n in dir(networks) if n.endswith("Net")])
-    ap.add_argument("--out", default="exp")
-    ap.add_argument("--epochs", type=int, default=200)
-    ap.add_argument("--bs", type=int, default=16)
-    ap.add_argument("--lr", type=float, default=3e-4)
-    ap.add_argument("--amp", action="store_true")
-    return ap.parse_args()
-
-
 def validate(net, loader, device):
     net.eval()
     score, val_loss = SegmentationScore(), 0.0
@@ -53,7 +41,15 @@ def validate(net, loader, device):
 
 
 if __name__ == "__main__":
-    args = get_args()
+    ap = argparse.ArgumentParser()
+    ap.add_argument("data")
+    ap.add_argument("--net", default="LesionNet", choices=[n for n in dir(networks) if n.endswith("Net")])
+    ap.add_argument("--out", default="exp")
+    ap.add_argument("--epochs", type=int, default=200)
+    ap.add_argument("--bs", type=int, default=16)
+    ap.add_argument("--lr", type=float, default=3e-4)
+    ap.add_argument("--amp", action="store_true")
+    args = ap.parse_args()
     os.makedirs(args.out, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -63,7 +59,7 @@ if __name__ == "__main__":
     val_loader = DataLoader(val_set, args.bs, num_workers=2)
 
     net = getattr(networks, args.net)().to(device)
-    print(args.net, networks.count_parameters(net), "parameters")
+    print(args.net, sum(p.numel() for p in net.parameters()), "parameters")
     opt = torch.optim.Adam(net.parameters(), lr=args.lr)
     sched = torch.optim.lr_scheduler.PolynomialLR(opt, args.epochs, power=0.9)
     scaler = torch.cuda.amp.GradScaler(enabled=args.amp)

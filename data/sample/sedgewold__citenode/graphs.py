@@ -8,14 +8,8 @@ def load_npz(path):
   adj = sp.coo_matrix((np.ones(len(z['edges'])), z['edges'].T), (n, n))
   adj = adj.maximum(adj.T)
   Y = np.eye(z['labels'].max() + 1)[z['labels']]
-  masks = {k: split_mask(z[k], n) for k in ('train', 'val', 'test')}
+  masks = {k: np.isin(np.arange(n), z[k]) for k in ('train', 'val', 'test')}
   return adj, sp.csr_matrix(z['features']), Y, z['edges'], masks
-
-
-def split_mask(idx, n):
-  mask = np.zeros(n, bool)
-  mask[idx] = True
-  return mask
 
 
 def normalise(adj):

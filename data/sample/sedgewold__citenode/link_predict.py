@@ -10,11 +10,6 @@ from graphs import load_npz, normalise, to_sparse
 tf.disable_v2_behavior()
 
 
-def negative_edges(n, k, rng):
-  e = rng.randint(0, n, (k, 2))
-  return e[e[:, 0] != e[:, 1]]
-
-
 def run(path, dim=32, steps=500, kl_weight=1e-3):
   adj, X, _, edges, _ = load_npz(path)
   n, rng = adj.shape[0], np.random.RandomState(0)
@@ -42,11 +37,11 @@ def run(path, dim=32, steps=500, kl_weight=1e-3):
   with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
     for i in range(steps):
-      batch = {pos: edges, neg: negative_edges(n, len(edges), rng)}
+      batch = {pos: edges, neg: rng.randint(0, n, edges.shape)}
       c, _ = sess.run([cost, opt], batch)
       if i % 50 == 0:
         p, q = sess.run([score(pos), score(neg)],
-                        {pos: held, neg: negative_edges(n, len(held), rng)})
+                        {pos: held, neg: rng.randint(0, n, held.shape)})
         print(i, 'cost %.4f' % c, 'auc %.4f' % np.mean(p[:, None] > q[None]))
 
 

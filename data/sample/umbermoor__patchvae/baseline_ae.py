@@ -1,4 +1,4 @@
-"""The plain autoencoder the paper compares with, in the fit/transform manner of sklearn."""
+"""The plain autoencoder the paper compares with, in the fit/score manner of sklearn."""
 import numpy as np
 import torch
 import torch.nn as nn
@@ -35,11 +35,6 @@ class DenoisingAE(nn.Module):
             if verbose:
                 print('%3d  %.5f' % (ep, np.mean(costs)))
         return self
-
-    @torch.no_grad()
-    def transform(self, X):
-        self.eval()
-        return self(torch.as_tensor(X, dtype=torch.float32))[1].numpy()
 
     @torch.no_grad()
     def score(self, X):

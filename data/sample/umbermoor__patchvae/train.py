@@ -17,12 +17,6 @@ def cycle(dl):
             yield x
 
 
-def update_ema(ema, model, decay = 0.995):
-    with torch.no_grad():
-        for a, b in zip(ema.parameters(), model.parameters()):
-            a.lerp_(b, 1 - decay)
-
-
 def main(args):
     results = Path(args.results)
     results.mkdir(exist_ok = True, parents = True)
@@ -49,7 +43,9 @@ def main(args):
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.)
             opt.step()
             opt.zero_grad()
-            update_ema(ema, model)
+            with torch.no_grad():
+                for a, b in zip(ema.parameters(), model.parameters()):
+                    a.lerp_(b, 0.005)
 
             pbar.set_description(f'loss: {total:.3f} ' + ' '.join(f'{k}: {v:.3f}' for k, v in logs.items()))
             pbar.update(1)

@@ -22,17 +22,12 @@ def build_encoder(width=64):
     ], name="encoder")
 
 
-def augment(image):
-    image = tf.image.random_flip_left_right(image)
-    image = tf.image.random_brightness(image, 0.3)
-    image = tf.image.random_contrast(image, 0.6, 1.4)
-    return tf.image.random_crop(image, (SIZE, SIZE, 3))
-
-
 def load_split(split, batch):
     ds = keras.utils.image_dataset_from_directory(
         "data/" + split, image_size=(SIZE + 8, SIZE + 8), batch_size=None)
-    ds = ds.map(lambda x, y: (augment(x / 255.0), y), tf.data.AUTOTUNE)
+    crop = keras.Sequential([layers.Rescaling(1 / 255.0), layers.RandomCrop(SIZE, SIZE),
+                             layers.RandomFlip("horizontal"), layers.RandomContrast(0.4)])
+    ds = ds.map(lambda x, y: (crop(x), y), tf.data.AUTOTUNE)
     return ds.shuffle(2000).batch(batch, drop_remainder=True).prefetch(2)
 
 

@@ -1,7 +1,7 @@
 import torch.nn as nn
 import torch.nn.functional as F
 
-__all__ = ['LeafNet', 'leafnet18', 'leafnet26']
+__all__ = ['LeafNet', 'leafnet18']
 
 
 def conv3x3(cin, cout, stride=1):
@@ -52,14 +52,6 @@ class LeafNet(nn.Module):
         out = self.fc(feat)
         return (out, feat) if return_feat else out
 
-    def freeze_stem(self):
-        for p in self.stem.parameters():
-            p.requires_grad_(False)
-
 
 def leafnet18(n_out, **kw):
     return LeafNet(Block, [2, 3, 3], n_out, **kw)
-
-
-def leafnet26(n_out, **kw):
-    return LeafNet(Block, [4, 4, 4], n_out, **kw)

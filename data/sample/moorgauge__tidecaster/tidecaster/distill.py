@@ -13,7 +13,7 @@ class StudentTask(TideTask):
         super().__init__(**kwargs)
         self.alpha = alpha
         # in a list, so that it is neither saved nor moved by Lightning
-        self._teacher = [teacher.eval()]
+        self._teacher = [teacher.eval().to("cuda")]
 
     def training_step(self, batch, batch_idx):
         x, y = batch
@@ -25,9 +25,6 @@ class StudentTask(TideTask):
         loss = self.alpha * soft_loss + (1 - self.alpha) * hard_loss
         self.log("train/loss", loss)
         return loss
-
-    def on_train_start(self):
-        self._teacher[0].to(self.device)
 
 
 class FinetuneTask(pl.LightningModule):

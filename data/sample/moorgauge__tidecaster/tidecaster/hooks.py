@@ -6,15 +6,7 @@ import torch
 logger = logging.getLogger(__name__)
 
 
-class Hook:
-    def after_loss(self, state):
-        pass
-
-    def after_epoch(self, state):
-        pass
-
-
-class OrthogonalRecurrence(Hook):
+class OrthogonalRecurrence:
     """Keeps the recurrent matrices near orthogonal, so that gradients survive 168 steps."""
 
     def __init__(self, weight=1e-3):
@@ -32,7 +24,7 @@ class OrthogonalRecurrence(Hook):
         state.loss = state.loss + self.weight * penalty
 
 
-class LossLogger(Hook):
+class LossLogger:
     def __init__(self, every=20):
         self.every, self.history = every, []
 
@@ -41,6 +33,3 @@ class LossLogger(Hook):
         if len(self.history) % self.every == 0:
             recent = self.history[-self.every:]
             logger.info("step %d loss %.4f", len(self.history), sum(recent) / len(recent))
-
-    def after_epoch(self, state):
-        logger.info("epoch %d done", state.epoch)

@@ -6,16 +6,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class Encoder(nn.Module):
-    def __init__(self, n_in: int, hidden: int, layers: int = 2) -> None:
-        super().__init__()
-        self.rnn = nn.GRU(n_in, hidden, layers, batch_first=True, dropout=0.1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        _, h = self.rnn(x)
-        return h[-1]
-
-
 class TideTask(pl.LightningModule):
     """GRU encoder, one linear head for all quantiles of all hours."""
 
@@ -30,12 +20,13 @@ class TideTask(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.encoder = Encoder(n_in, hidden)
+        self.encoder = nn.GRU(n_in, hidden, 2, batch_first=True, dropout=0.1)
         self.head = nn.Linear(hidden, horizon * len(quantiles))
         self.register_buffer("q", torch.tensor(quantiles))
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.head(self.encoder(x))
+        _, h = self.encoder(x)
+        out = self.head(h[-1])
         return out.view(x.size(0), self.hparams.horizon, -1)
 
     def pinball(self, pred: Tensor, y: Tensor) -> Tensor:

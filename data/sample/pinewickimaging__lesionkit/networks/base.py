@@ -1,11 +1,7 @@
 import torch
 import torch.nn as nn
 
-__all__ = ["ConvUnit", "UNetBase", "count_parameters"]
-
-
-def count_parameters(net):
-    return sum(p.numel() for p in net.parameters() if p.requires_grad)
+__all__ = ["ConvUnit", "UNetBase"]
 
 
 class ConvUnit(nn.Module):

@@ -19,9 +19,6 @@ class LesionNet(UNetBase):
         logits = outs[-1]
         return F.cross_entropy(logits, mask) + self.dice_weight * self.soft_dice(logits, mask)
 
-    def describe(self):
-        return "%s, dice weight %.2f" % (type(self).__name__, self.dice_weight)
-
 
 class FocalLesionNet(LesionNet):
     gamma = 2.0

@@ -15,9 +15,6 @@ class DeepLesionNet(B.UNetBase):
             weight *= 0.5
         return total
 
-    def levels(self):
-        return len(self.heads)
-
 
 class BoundaryLesionNet(LesionNet):
 

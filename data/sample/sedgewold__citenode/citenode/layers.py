@@ -1,25 +1,12 @@
 from tensorflow.compat import v1 as tf
 
-_ids = {}
-
-
-def uid(prefix):
-  _ids[prefix] = _ids.get(prefix, 0) + 1
-  return '%s_%d' % (prefix, _ids[prefix])
-
-
-def dot(a, b, sparse=False):
-  return tf.sparse_tensor_dense_matmul(a, b) if sparse else tf.matmul(a, b)
-
-
-def sparse_dropout(x, keep, nnz):
-  mask = tf.cast(tf.floor(keep + tf.random_uniform([nnz])), tf.bool)
-  return tf.sparse_retain(x, mask) / keep
-
 
 class Layer(object):
+  _count = 0
+
   def __init__(self, name=None):
-    self.name = name or uid(self.__class__.__name__.lower())
+    Layer._count += 1
+    self.name = name or '%s_%d' % (self.__class__.__name__.lower(), Layer._count)
     self.weights = {}
 
   def __call__(self, h):
@@ -42,18 +29,9 @@ class GraphConv(Layer):
 
   def _call(self, h):
     if self.nnz is not None:
-      h = sparse_dropout(h, self.keep, self.nnz)
+      kept = tf.cast(tf.floor(self.keep + tf.random_uniform([self.nnz])), tf.bool)
+      h = tf.sparse_retain(h, kept) / self.keep
     else:
       h = tf.nn.dropout(h, rate=1 - self.keep)
-    h = dot(h, self.weights['w'], sparse=self.nnz is not None)
-    return self.act(dot(self.support, h, sparse=True))
-
-
-class PairNorm(Layer):
-  def __init__(self, scale=1., **kw):
-    super(PairNorm, self).__init__(**kw)
-    self.scale = scale
-
-  def _call(self, h):
-    h = h - tf.reduce_mean(h, 0, keepdims=True)
-    return self.scale * h / tf.sqrt(1e-6 + tf.reduce_mean(tf.reduce_sum(h * h, 1)))
+    mul = tf.matmul if self.nnz is None else tf.sparse_tensor_dense_matmul
+    return self.act(tf.sparse_tensor_dense_matmul(self.support, mul(h, self.weights['w'])))

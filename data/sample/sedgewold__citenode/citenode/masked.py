@@ -33,7 +33,3 @@ def sharpen_kl(prob, temperature=.5):
   target = tf.stop_gradient(target / tf.reduce_sum(target, 1, keepdims=True))
   return tf.reduce_mean(
       tf.reduce_sum(target * (tf.log(target + 1e-9) - tf.log(prob + 1e-9)), 1))
-
-
-def unlabelled_mean(x):
-  return tf.reduce_mean(tf.boolean_mask(x, tf.logical_not(tf.cast(x, tf.bool))))

@@ -51,6 +51,3 @@ class SmoothGCN(GCN):
       self.loss += self.flags.gamma * laplacian_smoothness(self.prob, self.ph['edges'])
     elif self.flags.regularizer == 'sharpen':
       self.loss += self.flags.gamma * sharpen_kl(self.prob)
-
-  def name(self):
-    return 'smooth-gcn-' + self.flags.regularizer

@@ -9,15 +9,8 @@ class DiagGauss:
         self.mean = mean
         self.logvar = torch.clamp(logvar, -20., 10.)
 
-    @property
-    def std(self):
-        return torch.exp(0.5 * self.logvar)
-
     def rsample(self):
-        return self.mean + self.std * torch.randn_like(self.mean)
-
-    def mode(self):
-        return self.mean
+        return self.mean + torch.exp(0.5 * self.logvar) * torch.randn_like(self.mean)
 
     def kl(self):
         # to the standard normal, element by element

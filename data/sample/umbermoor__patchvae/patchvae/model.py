@@ -29,10 +29,6 @@ class PatchVAE(nn.Module):
             up(dim * 4, dim * 2), up(dim * 2, dim), up(dim, dim),
             nn.Conv2d(dim, channels, 3, padding = 1))
 
-    @property
-    def device(self):
-        return next(self.parameters()).device
-
     def encode(self, x):
         return DiagGauss(*self.enc(x).chunk(2, dim = 1))
 
@@ -41,8 +37,8 @@ class PatchVAE(nn.Module):
 
     @torch.no_grad()
     def sample(self, n, side = 8):
-        z_dim = self.dec[0].in_channels
-        z = torch.randn(n, z_dim, side, side, device = self.device)
+        w = self.dec[0].weight
+        z = torch.randn(n, w.shape[1], side, side, device = w.device)
         return self.decode(z).clamp(0., 1.)
 
     def forward(self, x, return_recon = False):
@@ -81,6 +77,3 @@ class PatchVQ(nn.Module):
         y = self.dec(z)
         loss = F.mse_loss(y, x) + 0.25 * commit
         return loss, dict(commit = commit.item(), used = ids.unique().numel())
-
-    def tokens(self, x):
-        return self.codebook(self.enc(x))[1]

@@ -24,9 +24,6 @@ class WeightedBCE(tf.keras.losses.Loss):
         return tf.reduce_mean(
             tf.nn.weighted_cross_entropy_with_logits(y_true, y_pred, self.pos_weight), axis=-1)
 
-    def get_config(self):
-        return {**super().get_config(), "pos_weight": self.pos_weight}
-
 
 def charbonnier(y_true, y_pred, eps=1e-3):
     return K.mean(K.sqrt(K.square(y_true - y_pred) + eps ** 2), axis=-1)

@@ -1,0 +1,47 @@
+"""The tables and figures of the study, written into a run's ``paper/`` folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from classify.evaluate import Evaluation
+from classify.figures import draw_4_1, draw_4_2, figure_4_1, figure_4_2
+from classify.published import compare_table_4_1
+from classify.rendering import Table
+from classify.tables import evaluation_tables, table_4_1
+from mining.artifacts import Artifact, Run
+
+FOLDER = "paper"
+
+
+def write_paper(
+    run: Run,
+    placements: pd.DataFrame,
+    corpus: pd.DataFrame,
+    evaluation: Evaluation | None,
+    provenance: Artifact,
+) -> list[str]:
+    """Write every table and figure; return their names within the run, in order.
+
+    Each table is written as CSV, Markdown and LaTeX, each figure as SVG and PDF beside the CSV
+    of what it shows. The tables D.1 to D.5 need an ``evaluation``. ``provenance`` says which
+    settings and inputs stand behind them all; its ``rows`` are set for each file.
+    """
+    tables = [table_4_1(placements), compare_table_4_1(placements)]
+    tables += evaluation_tables(evaluation) if evaluation else []
+    shares, overlaps = figure_4_1(placements, corpus), figure_4_2(placements, corpus)
+    files: list[tuple[str, bytes, int]] = []
+    for table in tables:
+        forms = {"csv": table.to_csv(), "md": table.to_markdown(), "tex": table.to_latex()}
+        files += [(f"{table.name}.{k}", t.encode(), len(table.frame)) for k, t in forms.items()]
+    for name, frame, drawn in (
+        ("figure_4_1", shares, draw_4_1(shares)),
+        ("figure_4_2", overlaps, draw_4_2(overlaps)),
+    ):
+        numbers = Table(name, name, frame).to_csv().encode()
+        files += [(f"{name}.{k}", b, len(frame)) for k, b in {**drawn, "csv": numbers}.items()]
+    for name, content, rows in files:
+        run.write_bytes(f"{FOLDER}/{name}", content, replace(provenance, rows=rows))
+    return [f"{FOLDER}/{name}" for name, _, _ in files]

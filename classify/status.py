@@ -1,0 +1,43 @@
+"""What of a run is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from classify.classification import PLACEMENTS
+from mining.artifacts import Run
+from mining.extraction import CLASSES, DROPPED, FILES, SNIPPETS
+from mining.pages import REPOSITORIES
+from mining.pipeline import CORPUS
+from mining.rank import RANKING
+
+STAGES = {
+    REPOSITORIES: "search",
+    RANKING: "rank",
+    CORPUS: "fetch",
+    FILES: "extract",
+    SNIPPETS: "extract",
+    CLASSES: "extract",
+    DROPPED: "extract",
+    PLACEMENTS: "classify",
+    "paper/table_4_1.csv": "paper",
+}
+"""The artifacts of a run, in the order in which stages write them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One artifact: the stage that writes it, and its rows, or None where it is not done."""
+
+    artifact: str
+    stage: str
+    rows: int | None
+
+
+def status_of(run: Run) -> list[Status]:
+    """Return the state of each artifact of a run."""
+    found = {name: run.sidecar(name) for name in STAGES}
+    return [
+        Status(name, stage, None if (sidecar := found[name]) is None else sidecar.rows)
+        for name, stage in STAGES.items()
+    ]
