@@ -152,9 +152,9 @@ def wilson(p: float, n: float, confidence: float) -> Interval:
     shrink = 1 + z**2 / n
     centre = (p + z**2 / (2 * n)) / shrink
     half_width = z / shrink * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    # at 0 and 1 the bound is the proportion itself; only rounding would move it
-    low = 0.0 if p == 0 else max(0.0, centre - half_width)
-    high = 1.0 if p == 1 else min(1.0, centre + half_width)
+    # the interval holds the proportion and lies in [0, 1]; only rounding could say otherwise
+    low = max(0.0, min(p, centre - half_width))
+    high = min(1.0, max(p, centre + half_width))
     return Interval(p, low, high, confidence, "wilson", n)
 
 

@@ -45,6 +45,7 @@ _LATEX = {
 class Table:
     """A table of a paper. ``name`` is that of its files, ``note`` says what a reader must know.
 
+    ``number`` is the study's own, such as D.1; LaTeX counts the tables of a paper itself.
     The frame's index is not shown. Real numbers are shown with ``decimals`` places, in CSV with
     six significant digits; a missing value is an empty cell.
     """
@@ -53,7 +54,13 @@ class Table:
     title: str
     frame: pd.DataFrame
     note: str = ""
+    number: str = ""
     decimals: int = 2
+
+    @property
+    def heading(self) -> str:
+        """The title with the table's number."""
+        return f"Table {self.number}: {self.title}" if self.number else self.title
 
     def to_csv(self) -> str:
         """Return the table as CSV, without title and note."""
@@ -70,7 +77,7 @@ class Table:
         rules = ["---:" if numeric else "---" for numeric in self._numeric()]
         body = [[_markdown(self._shown(value)) for value in row] for row in self._rows()]
         lines = ["| " + " | ".join(cells) + " |" for cells in (heads, rules, *body)]
-        parts = [f"**{_markdown(self.title)}**", "\n".join(lines)]
+        parts = [f"**{_markdown(self.heading)}**", "\n".join(lines)]
         if self.note:
             parts.append(_markdown(self.note))
         return "\n\n".join(parts) + "\n"
@@ -110,7 +117,7 @@ class Table:
         heads = [str(column) for column in self.frame.columns]
         body = [[_one_line(self._shown(value)) for value in row] for row in self._rows()]
         widths = [max(map(len, cells)) for cells in zip(heads, *body, strict=True)]
-        lines = [self.title, ""]
+        lines = [self.heading, ""]
         for cells in (heads, *body):
             aligned = [
                 cell.rjust(width) if numeric else cell.ljust(width)

@@ -155,8 +155,10 @@ class Store:
         self._connection.execute("COMMIT")
 
     def _migrate(self) -> None:
+        if self._version() == len(MIGRATIONS):
+            return  # and not a byte of the file changes
         with self._transaction():
-            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+            version = self._version()
             if version > len(MIGRATIONS):
                 raise ArtifactError(
                     f"Expected a store of votes of this or an earlier lossplace at {self._path}, "
@@ -166,6 +168,10 @@ class Store:
             for migrate in MIGRATIONS[version:]:
                 migrate(self._connection)
             self._connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+    def _version(self) -> int:
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        return int(version)
 
     def _damaged(self, error: sqlite3.Error) -> ArtifactError:
         return ArtifactError(

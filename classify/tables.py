@@ -52,10 +52,11 @@ def table_4_1(placements: pd.DataFrame) -> Table:
     )
     return Table(
         "table_4_1",
-        "Table 4.1: Snippets in each category, and the repositories that hold them",
+        "Snippets in each category, and the repositories that hold them",
         frame,
         "Counts are as placed, not corrected for the errors of the judge. A repository, or a "
         "text, counts once in each row in which it occurs, so that only the instances add up.",
+        number="4.1",
     )
 
 
@@ -85,7 +86,7 @@ def table_d_1(rows: pd.DataFrame) -> Table:
             "predicted": rows["placement"].fillna(UNPLACED),
         }
     )
-    return Table("table_d_1", "Table D.1: Labelled snippets and their placements", frame)
+    return Table("table_d_1", "Labelled snippets and their placements", frame, number="D.1")
 
 
 def table_d_2(matrices: Mapping[str, pd.DataFrame]) -> Table:
@@ -93,9 +94,10 @@ def table_d_2(matrices: Mapping[str, pd.DataFrame]) -> Table:
     parts = {sample: matrix.reset_index() for sample, matrix in matrices.items()}
     return Table(
         "table_d_2",
-        "Table D.2: True categories (rows) and placements (columns)",
+        "True categories (rows) and placements (columns)",
         _stacked(parts),
         "A snippet is unplaced if its votes decide nothing.",
+        number="D.2",
     )
 
 
@@ -104,9 +106,10 @@ def table_d_3(tables: Mapping[str, pd.DataFrame]) -> Table:
     parts = {name: each[["tp", "tn", "fp", "fn"]].reset_index() for name, each in tables.items()}
     return Table(
         "table_d_3",
-        "Table D.3: True and false positives and negatives of each category",
+        "True and false positives and negatives of each category",
         _stacked(parts),
         "An unplaced snippet is a false negative of its true category.",
+        number="D.3",
     )
 
 
@@ -119,9 +122,10 @@ def table_d_4(tables: Mapping[str, pd.DataFrame]) -> Table:
         parts[sample] = pd.concat([each, mean], ignore_index=True)
     return Table(
         "table_d_4",
-        "Table D.4: F1 of each category, and their mean weighted by true occurrences",
+        "F1 of each category, and their mean weighted by true occurrences",
         _stacked(parts),
         "The F1 of a category without a true positive is 0, also where it never occurs.",
+        number="D.4",
     )
 
 
@@ -141,11 +145,12 @@ def table_d_5(intervals: Mapping[str, Iterable[Interval]]) -> Table:
         )
     return Table(
         "table_d_5",
-        "Table D.5: Confidence intervals of the weighted F1",
+        "Confidence intervals of the weighted F1",
         _stacked(parts),
         f"They assume that {'; '.join(dict.fromkeys(assumptions))}. The method wilson takes the "
         f"F1 for a proportion of n snippets, as published; wilson_delta takes the effective n "
         f"from the variance of the weighted F1 itself.",
+        number="D.5",
     )
 
 

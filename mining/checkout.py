@@ -62,10 +62,8 @@ _VERBATIM = "* -filter -text -ident -working-tree-encoding\n"
 """Git attributes which go before those in the repository."""
 
 _UNANSWERED = re.compile(
-    r"Could not resolve|Failed to connect|Couldn't connect|Connection (refused|timed out|reset)"
-    r"|Network is unreachable|No route to host|SSL|TLS|certificate|Empty reply"
-    r"|Operation too slow|transfer closed|returned error: (5\d\d|429)|early EOF|RPC failed"
-    r"|unexpected disconnect|hung up unexpectedly"
+    r"unable to access (?!.*returned error: 4(?!29))"  # of all statuses only 4xx is an answer
+    r"|early EOF|RPC failed|unexpected disconnect|hung up unexpectedly"
 )
 _LOCAL = re.compile(r"No space left|quota exceeded|Read-only file system|Permission denied")
 

@@ -234,9 +234,9 @@ def finish_search(run: Run, begun: SearchRecord, settings: SearchSettings) -> Se
 def table_of_results(pages: Mapping[str, Sequence[Page]]) -> pd.DataFrame:
     """Return the results of each query as a table, in the order given.
 
-    Columns: query, search_position (1-based, in GitHub's order), repository, stars,
-    forks, pushed_at, created_at (UTC), fork, archived, size_kb, license (SPDX). A repository that came
-    twice for a query counts where it came first.
+    Columns: query, search_position (1-based, in GitHub's order), repository, stars, forks,
+    pushed_at, created_at (UTC), fork, archived, size_kb, license (SPDX). A repository that
+    came twice for a query counts where it came first.
     """
     rows = [
         (query, PER_PAGE * page_index + place_index + 1, *astuple(repository))

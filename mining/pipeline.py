@@ -14,7 +14,7 @@ from mining.artifacts import Artifact, Run
 from mining.checkout import CHECKOUTS, commit_of, fetch_repositories
 from mining.corpus import folder_name, local_repositories, tree_sha256
 from mining.extraction import FILES, SCHEMAS, extract_corpus, extraction_settings
-from mining.github import search as search_github
+from mining.github import search_all
 from mining.pages import REPOSITORIES, finished_search, search_settings
 from mining.progress import track
 from mining.rank import RANKING, rank_repositories, ranking_inputs, ranking_settings
@@ -40,7 +40,7 @@ local corpus has the one query ``local``, names in alphabetical order, and no sc
 def search(study: Study, run: Run) -> list[str]:
     """Ask GitHub for the repositories of every query (``repositories.parquet``)."""
     if not run.is_done(REPOSITORIES, search_settings(study.search), {}):
-        search_github(run, study.search)
+        search_all(run, study.search)
     results = run.read(REPOSITORIES, ["query", "repository"])
     return [
         f"search: {results['repository'].nunique()} repositories, "

@@ -139,7 +139,6 @@ def test_what_a_reader_must_know_is_said(tmp_path, server):
 
 def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path, server):
     server.results["PyTorch CNN"] = items(450)
-    server.faults.extend([])
     server.token, good = "ghp_another", server.token
     with pytest.raises(ServiceError):
         search_all(Run(tmp_path), study(server), lambda: good, Waits())

@@ -58,7 +58,7 @@ def test_other_weights_say_what_they_change(run):
     settings = RankingSettings(top=1, weights=Weights(stars=1, forks=0, recency=0))
     assert changed(rank_repositories(run, settings)) == [
         ("entered", "a/stars", "PyTorch CNN", 2),
-        ("left", "d/old", "PyTorch GAN", 2),
+        ("left", "b/forks", "PyTorch CNN", 2),
     ]
     assert changed(rank_repositories(run, settings)) == []
 

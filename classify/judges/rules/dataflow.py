@@ -21,6 +21,7 @@ from classify.judges.rules.tree import (
     Arguments,
     Statement,
     arguments_of,
+    callee_of,
     last_name,
     line_of,
     parameters_of,
@@ -40,6 +41,8 @@ from classify.judges.rules.words import (
     names_loss_function,
     names_optimiser,
     names_scalar,
+    names_size,
+    names_weight,
     speaks_of_boltzmann,
 )
 
@@ -69,6 +72,7 @@ _MINIMISERS = frozenset(
     " get_updates".split()
 )
 _ASSIGNERS = frozenset("assign assign_add assign_sub add_ sub_ copy_ scatter_add".split())
+_CONTRAST = "subtracts one phase's statistics from the other's"
 _CONTAINERS = frozenset("list dict defaultdict OrderedDict set deque tuple Counter".split())
 
 
@@ -320,14 +324,9 @@ class Flow:
             "dh",
             "db",
         )
-        if updated or self._is_weight(path):
-            self._find("subtracts one phase's statistics from the other's", value.difference, path, line)
-
-    def _is_weight(self, path: str) -> bool:
-        name = last_name(path).lower().strip("_")
-        return name in ("w", "b", "c", "a", "bv", "bh", "vb", "hb") or any(
-            w in name for w in ("weight", "bias")
-        )
+        kept = "." in path or self._statement.node.type == "augmented_assignment"
+        if updated or (kept and names_weight(last_name(path))):
+            self._find(_CONTRAST, value.difference, f"becomes `{path}`", line)
 
     # --- binding and uses -----------------------------------------------------------------------
 
@@ -338,8 +337,10 @@ class Flow:
             if value.sort is Sort.DATA and not value.formula and not value.instance:
                 if not (value.many and value.maker in _CONTAINERS):
                     value = replace(value, sort=Sort.LOSS, maker=value.maker or path)
-        elif value.is_loss and value.calculated and not names_logged(name):
-            self._use(value, f"becomes `{path}`", line, strong=False)
+        elif value.is_loss and (value.reduction or value.choice) and not names_logged(name):
+            # arithmetic between losses is telling only where the result is used as a loss
+            bare = replace(value, combination=0)
+            self._use(bare, f"becomes `{path}`", line, strong=False)
         if value.is_loss and line:
             self._analysis.losses.append(line)
         self._known[path] = value
@@ -564,7 +565,7 @@ class Flow:
     def _call(self, node: Node) -> Value:
         given = arguments_of(node)
         path = path_of(node.child_by_field_name("function"))
-        name = last_name(path)
+        name = callee_of(node)
         receiver = receiver_of(node)
         line = line_of(node)
         on = self._value(receiver) if receiver is not None else DATA
@@ -594,6 +595,8 @@ class Flow:
             if path_known.sort is Sort.CRITERION or path_known.instance:
                 return None
         if library.is_loss_function(dotted):
+            if name == "l2_loss" and passed and passed[0].difference:
+                return replace(values.reduce(passed[0], line), formula=passed[0].formula or line)
             unreduced = _unreduced(given)
             return values.loss(
                 dotted,
@@ -671,8 +674,8 @@ class Flow:
 
     def _from_call(self, node: Node, path: str, dotted: str, passed: list[Value]) -> Value:
         """Return the result of a call that is no known arithmetic."""
-        name = last_name(path)
-        known = self._known.get(path)
+        name = callee_of(node)
+        known = self._known.get(path) if path else None
         if known is not None and known.sort is Sort.CRITERION and not known.instance:
             elementwise = known.many
             return values.loss(known.maker or path, elementwise=elementwise, summed=known.summed)
@@ -709,6 +712,8 @@ class Flow:
             return Value(Sort.DATA, many=True, maker=name)
         if name[:1].isupper():
             return Value(Sort.DATA, instance="object", maker=name)
+        if names_size(name):
+            return CONSTANT
         return Value(Sort.DATA, sources=sources)
 
     def _target(self, node: Node, path: str, dotted: str, known: Value | None) -> str:
@@ -740,6 +745,8 @@ class Flow:
         if names_loss(name) and not names_logged(name) and value.sort >= Sort.DATA:
             self._use(value, f"goes into `{path}`", line_of(node), strong=False)
         before = self._known.get(path, CONSTANT)
+        if names_loss(name) and value.sort is Sort.DATA and value.averaged and not value.formula:
+            value = replace(value, sort=Sort.LOSS, maker=path)  # the sum of what was no formula
         if value.sort is Sort.LOGGED:
             self._known[path] = LOGGED
         elif value.is_loss:
@@ -780,12 +787,7 @@ class Flow:
             target = path_of(receiver_of(node))
             difference = next((p.difference for p in passed if p.difference), 0)
             if difference and self._boltzmann and not on.is_loss:
-                self._find(
-                    "subtracts one phase's statistics from the other's",
-                    difference,
-                    f"updates `{target}`",
-                    line,
-                )
+                self._find(_CONTRAST, difference, f"updates `{target}`", line)
         for key, argument in given.named.items():
             if argument.type == "conditional_expression" and names_criterion(key):
                 self._choose_function(argument)

@@ -49,6 +49,10 @@ _FUNCTIONAL_LAYER = re.compile(
     r".*(functional|F)\.(linear|conv\w*|embedding|batch_norm|max_pool\w*|avg_pool\w*|relu|dropout"
     r"|leaky_relu|elu|gelu|scaled_dot_product_attention|adaptive_avg_pool2d|layer_norm)"
 )
+_LAYER_NAME = re.compile(
+    r"conv|dense|linear|lstm|gru\b|rnn|embed|norm\d?$|pool|layer|block|resid|attention|fc\b|^fc"
+    r"|fully_connected|upsample|downsample|mlp|bottleneck"
+)
 _MODELS = re.compile(
     r".*(keras|models|applications|torchvision)(\.\w+)*\.(Sequential|Model|resnet\w*|vgg\w*|VGG\w*"
     r"|ResNet\w*|inception\w*|Inception\w*|alexnet|densenet\w*|MobileNet\w*|mobilenet\w*)"
@@ -177,7 +181,7 @@ def is_elementwise(dotted: str) -> bool:
 @cache
 def is_layer(dotted: str) -> bool:
     """Say whether calling a dotted name makes a layer, a weight or a graph's layer operation."""
-    if is_loss_class(dotted) or is_loss_function(dotted):
+    if is_loss_class(dotted) or is_loss_function(dotted) or dotted.endswith("DataParallel"):
         return False
     return bool(_LAYER_HOMES.fullmatch(dotted) or _MODELS.fullmatch(dotted))
 
@@ -186,6 +190,12 @@ def is_layer(dotted: str) -> bool:
 def has_weights(dotted: str) -> bool:
     """Say whether a layer holds weights; activations, pooling and containers do not."""
     return is_layer(dotted) and dotted.rpartition(".")[2] not in _PARAMETER_FREE
+
+
+@cache
+def names_layer(name: str) -> bool:
+    """Say whether a function is called like a layer: ``conv2d``, ``linear``, ``lrelu_block``."""
+    return bool(_LAYER_NAME.search(name.lower()))
 
 
 @cache

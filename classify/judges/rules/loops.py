@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from tree_sitter import Node
 
 from classify.judges.rules import library
-from classify.judges.rules.program import Code, Program, assignments
+from classify.judges.rules.program import Code, Program
 from classify.judges.rules.tree import (
     FUNCTION,
     LOOPS,
@@ -26,12 +27,11 @@ from classify.judges.rules.words import (
     names_scalar,
     names_train_op,
     names_training,
+    names_weight,
     words,
 )
 
-_UPDATING_METHODS = frozenset(
-    "train_on_batch partial_fit optimize_parameters apply_gradients apply_gradient".split()
-)
+_UPDATING_METHODS = frozenset("train_on_batch partial_fit optimize_parameters".split())
 _RUNNERS = frozenset("run experimental_run_v2 experimental_run call_for_each_replica".split())
 _MODE = ("train", "eval")
 _NO_STEP = frozenset(
@@ -42,7 +42,8 @@ _PARAMETERS = frozenset(
     "param params parameters var vars variables weights grads gradients layers grad tvars"
     " named_parameters trainable_variables trainable_weights param_groups modules".split()
 )
-_MAX_CALLS = 4
+_GRAPH = re.compile(r"\bSession\(|\bplaceholder\(")
+_MAX_CALLS = 6
 """Calls followed from a loop down to the update."""
 _MAX_FETCHES = 30
 
@@ -55,104 +56,125 @@ class Update:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call of functions of the repository; it updates if one of them does, or only if all do."""
+
+    line: int
+    what: str
+    targets: tuple[Code, ...]
+    all_of_them: bool
+
+
 class Training:
     """Which code of a repository updates parameters."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._updates: dict[tuple[str, int], Update | None] = {}
 
     def loop(self, code: Code) -> tuple[int, Update] | None:
         """Return the line of a loop that trains, with the update in it."""
-        for node in walk(code.node):
-            if node.type in LOOPS and not _over_parameters(node):
-                owner = self._owner(code, node)
-                update = self._update_below(owner, node, _MAX_CALLS)
-                if update is not None:
-                    return line_of(node), update
+        for owner in self._program.within(code):
+            for node in walk(owner.node, into_functions=False):
+                if node.type in LOOPS and not _over_parameters(node):
+                    direct, calls = self._scan(owner, node)
+                    update = direct or self._through(calls, self._updating)
+                    if update is not None:
+                        return line_of(node), update
         return None
 
-    def updates(self, code: Code, calls: int = _MAX_CALLS) -> Update | None:
-        """Return an update of parameters within a function or within what it calls."""
-        place = (code.path, code.node.start_byte)
-        if place not in self._updates:
-            self._updates[place] = None  # a cycle of calls updates nothing by itself
-            found = self._update_below(code, code.node, calls)
-            if found is None and calls < _MAX_CALLS:
-                del self._updates[place]  # not looked through to the end
-            else:
-                self._updates[place] = found
-        return self._updates[place]
+    @cached_property
+    def _updating(self) -> dict[tuple[str, int], Update]:
+        """The functions which update parameters, themselves or through the functions they call."""
+        scans = [(_place(c), self._scan(c, c.node)) for c in self._program.functions.values()]
+        found = {place: direct for place, (direct, _) in scans if direct is not None}
+        for _ in range(_MAX_CALLS):
+            further = {
+                place: update
+                for place, (_, calls) in scans
+                if place not in found and (update := self._through(calls, found)) is not None
+            }
+            if not further:
+                break
+            found |= further
+        return found
 
-    def _owner(self, code: Code, node: Node) -> Code:
-        """Return the innermost function around a node."""
-        owner = code
-        for each in self._program.within(code)[1:]:
-            if each.node.start_byte <= node.start_byte and node.end_byte <= each.node.end_byte:
-                owner = each
-        return owner
+    def _through(
+        self, calls: list[_Call], updating: dict[tuple[str, int], Update]
+    ) -> Update | None:
+        for call in calls:
+            decide = all if call.all_of_them else any
+            if decide(_place(target) in updating for target in call.targets):
+                return Update(call.line, f"{call.what}, which updates parameters")
+        return None
 
-    def _update_below(self, code: Code, root: Node, calls: int) -> Update | None:
+    def _scan(self, code: Code, root: Node) -> tuple[Update | None, list[_Call]]:
+        """Return an update below a node, and the calls by which there may be one."""
         backward = False
         step = 0
+        calls: list[_Call] = []
         for node in walk(root, into_functions=root.type in LOOPS):
             if node.type == "call":
                 name = last_name(path_of(node.child_by_field_name("function")))
                 if name == "backward":
                     backward = True
                 elif name == "step" and not _is_schedule(node):
-                    receiver = last_name(path_of(receiver_of(node)))
-                    if names_optimiser(receiver):
-                        return Update(line_of(node), "steps an optimiser")
+                    if names_optimiser(last_name(path_of(receiver_of(node)))):
+                        return Update(line_of(node), "steps an optimiser"), calls
                     step = step or line_of(node)
                 if backward and step:
-                    return Update(step, "steps an optimiser")
-                found = self._update_by_call(code, node, name, calls)
-                if found is not None:
-                    return found
+                    return Update(step, "steps an optimiser"), calls
+                direct = self._direct(code, node, name)
+                if direct is not None:
+                    return direct, calls
+                calls += self._calls(code, node, name)
             elif node.type in ("augmented_assignment", "assignment") and _descends(node):
-                return Update(line_of(node), "changes parameters by hand")
+                return Update(line_of(node), "changes parameters by hand"), calls
+        return None, calls
+
+    def _direct(self, code: Code, node: Node, name: str) -> Update | None:
+        """Return the update that a call is by itself."""
+        line = line_of(node)
+        receiver = receiver_of(node)
+        if receiver is None:
+            return None
+        given = arguments_of(node)
+        if name in _UPDATING_METHODS:
+            return Update(line, f"calls `{name}`")
+        if name in ("minimize", "apply_gradients", "apply_gradient") and self._eager(code):
+            return Update(line, f"calls `{name}`")
+        if name in ("assign_add", "assign_sub", "add_", "sub_"):
+            weight = name.startswith("assign") and names_weight(last_name(path_of(receiver)))
+            by_hand = weight or any(_names_rate(a) for a in given)
+            if by_hand and (name.endswith("_") or self._eager(code)):
+                return Update(line, "changes parameters by hand")
+        if name in (*_RUNNERS, "eval"):
+            if any(self._fetches_update(code, argument) for argument in given):
+                return Update(line, "runs an update")
+            if "feed_dict" in given.named and names_train_op(last_name(path_of(receiver))):
+                return Update(line, "runs an update")
         return None
 
-    def _update_by_call(self, code: Code, node: Node, name: str, calls: int) -> Update | None:
+    def _calls(self, code: Code, node: Node, name: str) -> list[_Call]:
+        """Return the functions of the repository that a call reaches, if it reaches any."""
         line = line_of(node)
         path = path_of(node.child_by_field_name("function"))
-        given = arguments_of(node)
-        if name in _UPDATING_METHODS and receiver_of(node) is not None:
-            if name.startswith("apply_") and not self._eager(code):
-                return None
-            return Update(line, f"calls `{name}`")
-        if name == "minimize" and self._eager(code) and receiver_of(node) is not None:
-            return Update(line, "minimises")
-        if name in ("assign_add", "assign_sub") and any(_names_rate(a) for a in given):
-            return Update(line, "changes parameters by hand") if self._eager(code) else None
-        if name in _RUNNERS or name in ("eval",):
-            for argument in given:
-                if self._fetches_update(code, argument):
-                    return Update(line, "runs an update")
-                target = self._function(code, argument)
-                if target is not None and calls and self.updates(target, calls - 1):
-                    return Update(line, f"runs `{text_of(argument)}`, which updates parameters")
-            receiver = last_name(path_of(receiver_of(node)))
-            if name == "run" and names_train_op(receiver) and "feed_dict" in given.named:
-                return Update(line, "runs an update")
-        if name in _MODE and receiver_of(node) is not None and _is_mode(node):
-            return None
-        target = self._called(code, node, path)
-        if target is not None:
-            if calls and self.updates(target, calls - 1) is not None:
-                return Update(line, f"calls `{name}`, which updates parameters")
-            return None
-        candidates = self._program.methods_named.get(name, []) if "." in path else []
-        dotted = self._program.resolve(code, path)
-        if candidates and calls and not library.is_framework(dotted):
-            trains = [c for c in candidates if self.updates(c, calls - 1) is not None]
-            if trains and (len(trains) == len(candidates) or names_training(name)):
-                return Update(line, f"calls `{name}`, which updates parameters")
-            return None
-        if names_training(name) and not candidates and _trains_by_name(name, node):
-            return Update(line, f"calls `{name}`")
-        return None
+        found: list[_Call] = []
+        if name in _RUNNERS:
+            for argument in arguments_of(node):
+                if (passed := self._function(code, argument)) is not None:
+                    found.append(_Call(line, f"runs `{passed.name}`", (passed,), True))
+        if receiver_of(node) is not None and name in _MODE and _is_mode(node):
+            return found
+        what = f"calls `{name}`"
+        if (target := self._called(code, node, path)) is not None:
+            overriding = self._program.overriding(target)
+            return [*found, _Call(line, what, (target, *overriding), not overriding)]
+        if "." in path and not library.is_framework(self._program.resolve(code, path)):
+            candidates = tuple(self._program.methods_named.get(name, ()))
+            if candidates:
+                found.append(_Call(line, what, candidates, not names_training(name)))
+        return found
 
     def _called(self, code: Code, node: Node, path: str) -> Code | None:
         """Return the function of the repository that a call reaches."""
@@ -194,20 +216,21 @@ class Training:
 
     def _bound(self, code: Code, name: str) -> list[Node]:
         """Return what a plain name is assigned in a function, else in its module."""
-        found = _bound_in(code.node, name)
+        found = self._program.bindings(code.path, code.node).get(name, [])
         if not found and (module := self._program.module(code.path)) is not None:
-            found = _bound_in(module, name)
+            found = self._program.bindings(code.path, module).get(name, [])
         return found
 
     def _eager(self, code: Code) -> bool:
-        """Say whether gradients are taken at once, as by a tape, and not in a graph."""
-        text = text_of(code.node)
-        return (
-            "GradientTape" in text
-            or "backward(" in text
-            or "tf.function" in self._program.texts.get(code.path, "")
-            or "GradientTape" in self._program.texts.get(code.path, "")
-        )
+        """Say whether operations run at once, rather than in a graph's session."""
+        text = self._program.texts.get(code.path, "")
+        if _GRAPH.search(text):
+            return "GradientTape" in text
+        return "GradientTape" in text or not self._in_graphs
+
+    @cached_property
+    def _in_graphs(self) -> bool:
+        return any(_GRAPH.search(text) for text in self._program.texts.values())
 
     def _fetches_update(self, code: Code, argument: Node) -> bool:
         """Say whether what a session is told to fetch holds an update of parameters."""
@@ -221,7 +244,7 @@ class Training:
                 if names_train_op(last_name(path)):
                     return True
                 if path.isidentifier():
-                    waiting += [(where, v) for v in _bound_to(where.node, path)]
+                    waiting += [(where, v) for v in self._bound_to(where, path)]
                     if path in parameters_of(where.node):
                         waiting += self._passed(where, path)
             elif node.type == "call":
@@ -243,6 +266,22 @@ class Training:
                     waiting += [(where, value)] if value is not None else []
         return False
 
+    def _bound_to(self, code: Code, name: str) -> list[Node]:
+        """Return what a name is bound to in a function, out of a tuple or by appending too."""
+        found = list(self._program.bindings(code.path, code.node).get(name, ()))
+        for node in walk(code.node):
+            if node.type == "assignment":
+                left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+                if left is None or right is None or right.type != "call":
+                    continue
+                if left.type in ("pattern_list", "tuple_pattern"):
+                    found += [right for c in left.named_children if text_of(c) == name]
+            elif node.type == "call":
+                path = path_of(node.child_by_field_name("function"))
+                if path in (f"{name}.append", f"{name}.extend"):
+                    found += arguments_of(node).positional
+        return found
+
     def _passed(self, code: Code, parameter: str) -> list[tuple[Code, Node]]:
         """Return what the same file passes for a function's parameter."""
         position = list(parameters_of(code.node)).index(parameter)
@@ -256,32 +295,8 @@ class Training:
         return found
 
 
-def _bound_in(root: Node, name: str) -> list[Node]:
-    return [
-        value
-        for node in walk(root)
-        if node.type == "assignment"
-        for bound, value in assignments(node)
-        if bound == name
-    ]
-
-
-def _bound_to(root: Node, name: str) -> list[Node]:
-    """Return what a name is bound to in a function, taken out of a tuple too."""
-    found = _bound_in(root, name)
-    for node in walk(root):
-        if node.type == "assignment":
-            left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
-            if left is not None and right is not None and right.type == "call":
-                if left.type in ("pattern_list", "tuple_pattern") and name in (
-                    text_of(c) for c in left.named_children
-                ):
-                    found.append(right)
-        elif node.type == "call":
-            path = path_of(node.child_by_field_name("function"))
-            if path in (f"{name}.append", f"{name}.extend"):
-                found += arguments_of(node).positional
-    return found
+def _place(code: Code) -> tuple[str, int]:
+    return code.path, code.node.start_byte
 
 
 def _over_parameters(loop: Node) -> bool:
@@ -305,11 +320,9 @@ def _is_schedule(call: Node) -> bool:
 def _is_mode(call: Node) -> bool:
     """Say whether ``model.train()`` only sets a mode."""
     given = list(arguments_of(call))
-    return not given or (len(given) == 1 and given[0].type in ("true", "false", "identifier"))
-
-
-def _trains_by_name(name: str, call: Node) -> bool:
-    return receiver_of(call) is not None or name not in ("fit", "learn")
+    if len(given) > 1:
+        return False
+    return all(a.type in ("true", "false") or "train" in text_of(a) or "mode" in text_of(a) for a in given)
 
 
 def _names_rate(node: Node) -> bool:

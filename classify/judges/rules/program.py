@@ -32,6 +32,9 @@ _DEFINITIONS = Query(
 )
 
 
+_ABSTRACT = re.compile(r"NotImplemented|abstractmethod|\bpass\s*$")
+
+
 @dataclass(frozen=True, slots=True)
 class Code:
     """A piece of code to be ruled on: a function, a method or a module-level loop.
@@ -68,6 +71,7 @@ class Program:
         self._resolved: dict[tuple[str, str, str], str] = {}
         self._attributes: dict[str, dict[str, list[tuple[Code, Node]]]] = {}
         self._ancestors: dict[str, tuple[str, ...]] = {}
+        self._bindings: dict[tuple[str, int, int], dict[str, list[Node]]] = {}
 
     def code_of(self, snippet: Snippet) -> Code | None:
         """Find a snippet's node in its file; None where the file does not hold it."""
@@ -141,6 +145,18 @@ class Program:
                 return code
         return None
 
+    def overriding(self, method: Code) -> tuple[Code, ...]:
+        """Return what an abstract method may be at run time: its namesakes in subclasses."""
+        if method.class_key is None or not _ABSTRACT.search(text_of(method.node)):
+            return ()
+        return tuple(
+            each
+            for each in self.methods_named.get(method.name, ())
+            if each.class_key is not None
+            and each.class_key != method.class_key
+            and method.class_key in self.ancestors(each.class_key)
+        )
+
     def all_methods(self, class_key: str) -> list[Code]:
         """Return the functions inside a class and inside its bases in the repository."""
         return [
@@ -184,6 +200,18 @@ class Program:
             found = self.names.resolve(code.path, f"{alias}.{rest}" if rest else alias)
         return _plain(found)
 
+    def bindings(self, path: str, node: Node) -> dict[str, list[Node]]:
+        """Return what each name is assigned anywhere below a node of a file."""
+        place = (path, node.start_byte, node.end_byte)
+        if place not in self._bindings:
+            found: defaultdict[str, list[Node]] = defaultdict(list)
+            for each in walk(node):
+                if each.type == "assignment":
+                    for name, value in assignments(each):
+                        found[name].append(value)
+            self._bindings[place] = dict(found)
+        return self._bindings[place]
+
     def _imports(self, path: str) -> tuple[Import, ...]:
         extraction = self._extractions.get(path)
         return extraction.imports if extraction is not None else ()
@@ -211,10 +239,9 @@ class Program:
         if class_key not in self._attributes:
             found: defaultdict[str, list[tuple[Code, Node]]] = defaultdict(list)
             for code in self.methods_of.get(class_key, {}).values():
-                for node in walk(code.node):
-                    for name, value in assignments(node):
-                        if name.startswith("self.") and name.count(".") == 1:
-                            found[last_name(name)].append((code, value))
+                for name, bound in self.bindings(code.path, code.node).items():
+                    if name.startswith("self.") and name.count(".") == 1:
+                        found[last_name(name)] += [(code, value) for value in bound]
             self._attributes[class_key] = dict(found)
         return self._attributes[class_key]
 

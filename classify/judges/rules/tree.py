@@ -69,6 +69,14 @@ def last_name(path: str) -> str:
     return path.replace("[]", "").replace("()", "").rpartition(".")[2]
 
 
+def callee_of(call: Node) -> str:
+    """Return the bare name of the function or method that is called, empty if it has none."""
+    function = call.child_by_field_name("function")
+    if function is not None and function.type == "attribute":
+        return text_of(function.child_by_field_name("attribute"))
+    return text_of(function) if function is not None and function.type == "identifier" else ""
+
+
 def receiver_of(call: Node) -> Node | None:
     """Return what a method is called on, None for a plain call."""
     function = call.child_by_field_name("function")

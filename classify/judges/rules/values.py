@@ -139,7 +139,7 @@ def negate(value: Value, line: int) -> Value:
     if value.sort is not Sort.DATA:
         return value
     formula = value.formula or (line if value.averaged else 0)
-    return replace(value, negated=True, formula=formula)
+    return replace(value, negated=True, formula=formula, sources=frozenset())
 
 
 def transform(value: Value, line: int) -> Value:
@@ -164,7 +164,7 @@ def reduce(value: Value, line: int) -> Value:
         return replace(value, sort=Sort.LOSS, reduction=value.reduction or line)
     if value.sort is Sort.DATA:
         formula = value.formula or (line if value.negated else 0)
-        return replace(value, averaged=True, formula=formula, many=False)
+        return replace(value, averaged=True, formula=formula, many=False, sources=frozenset())
     return value
 
 

@@ -127,6 +127,12 @@ def names_scalar(path: str) -> bool:
 
 
 @cache
+def names_size(name: str) -> bool:
+    """Say whether a function of this name gives a size or a count."""
+    return bool(set(words(name)) & {"size", "num", "len", "length", "count", "steps", "rank", "world"})
+
+
+@cache
 def names_optimiser(name: str) -> bool:
     """Say whether the name stands for an optimiser."""
     return bool(set(words(name)) & _OPTIMISER)
@@ -155,6 +161,15 @@ def names_training(name: str) -> bool:
         name in ("fit", "partial_fit", "train_on_batch", "fit_generator", "fit_one_cycle")
         or found[0] in ("train", "pretrain", "finetune")
         or name in ("optimize_parameters", "training_step", "learn")
+    )
+
+
+@cache
+def names_weight(name: str) -> bool:
+    """Say whether an attribute of this name holds weights or biases of a network."""
+    plain = name.lower().strip("_")
+    return plain in ("w", "b", "c", "a", "bv", "bh", "vb", "hb") or any(
+        w in plain for w in ("weight", "bias")
     )
 
 

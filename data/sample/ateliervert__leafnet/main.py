@@ -13,7 +13,7 @@ import torch.optim as optim
 import torch.backends.cudnn as cudnn
 
 from nets import *
-from utils import AverageMeter, accuracy, get_loaders, adjust_lr
+from utils import AverageMeter, accuracy, get_loaders
 
 parser = argparse.ArgumentParser(description='LeafNet fine-tuning')
 parser.add_argument('--data', default='./sheets', metavar='DIR')
@@ -44,6 +44,7 @@ if device == 'cuda':
 centers = nn.Parameter(torch.zeros(n_species, net.feat_dim, device=device))
 optimizer = optim.SGD(list(net.parameters()) + [centers], lr=args.lr,
                       momentum=0.9, weight_decay=1e-4)
+scheduler = optim.lr_scheduler.CosineAnnealingLR(optimizer, args.epochs)
 
 
 def evaluate(loader):
@@ -67,7 +68,7 @@ if args.evaluate:
 
 for epoch in range(start_epoch, args.epochs):
     tic = time.time()
-    lr = adjust_lr(optimizer, epoch, args)
+    lr = optimizer.param_groups[0]['lr']
     net.train()
     losses, top1 = AverageMeter(), AverageMeter()
     for i, (img, target) in enumerate(train_loader):
@@ -93,6 +94,7 @@ for epoch in range(start_epoch, args.epochs):
             print('[%d][%d/%d] lr %.4f loss %.4f (%.4f) top1 %.2f' % (
                 epoch, i, len(train_loader), lr, losses.val, losses.avg, top1.avg))
 
+    scheduler.step()
     acc = evaluate(test_loader)
     if acc > best_acc:
         # keep the centers too?

@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
@@ -35,13 +33,6 @@ def mixup(x, y, alpha=0.2):
 def mixup_criterion(criterion, pred, y_a, y_b, lam):
     # did not help on the sheets, kept for the record
     return lam * criterion(pred, y_a) + (1 - lam) * criterion(pred, y_b)
-
-
-def adjust_lr(optimizer, epoch, args):
-    lr = 0.5 * args.lr * (1 + math.cos(math.pi * epoch / args.epochs))
-    for group in optimizer.param_groups:
-        group['lr'] = lr
-    return lr
 
 
 def get_loaders(root, batch_size, workers=4):

@@ -1,6 +1,6 @@
 """The algorithm without any framework, for the lecture."""
 import numpy as np
-from scipy.special import expit as sigm
+from scipy.special import expit as sigm, logsumexp
 
 
 def cd1_gradients(v0, W, a, b, rng):
@@ -11,27 +11,12 @@ def cd1_gradients(v0, W, a, b, rng):
     return (v0.T.dot(h0) - v1.T.dot(h1)) / len(v0), (v0 - v1).mean(0), (h0 - h1).mean(0)
 
 
-def log_z(W, a, b):
-    """Exact partition function; 2**n_hid terms, do not try with more than 20."""
-    n_hid = W.shape[1]
-    H = (np.arange(2 ** n_hid)[:, None] >> np.arange(n_hid)) & 1
-    t = H.dot(b) + np.log1p(np.exp(H.dot(W.T) + a)).sum(1)
-    return t.max() + np.log(np.exp(t - t.max()).sum())
-
-
-def bars(n, side=4, rng=np.random):
-    X = np.zeros((n, side, side))
-    for x in X:
-        if rng.rand() < .5:
-            x[rng.rand(side) < .5] = 1
-        else:
-            x[:, rng.rand(side) < .5] = 1
-    return X.reshape(n, -1)
-
-
 rng = np.random.RandomState(7)
-X = bars(2000, rng=rng)
+# 4x4 bars, all horizontal or all vertical
+rows = (rng.rand(2000, 4, 1) < .5) * np.ones(4)
+X = np.concatenate([rows[:1000], rows[1000:].swapaxes(1, 2)]).reshape(2000, 16)
 W, a, b = 0.01 * rng.randn(16, 12), np.zeros(16), np.zeros(12)
+H = (np.arange(2 ** 12)[:, None] >> np.arange(12)) & 1  # all hidden states, 12 is about the limit
 
 for epoch in range(200):
     rng.shuffle(X)
@@ -41,5 +26,6 @@ for epoch in range(200):
         a += 0.1 * da
         b += 0.1 * db
     if epoch % 20 == 0:
-        ll = X.dot(a) + np.log1p(np.exp(X.dot(W) + b)).sum(1) - log_z(W, a, b)
+        log_z = logsumexp(H.dot(b) + np.log1p(np.exp(H.dot(W.T) + a)).sum(1))
+        ll = X.dot(a) + np.log1p(np.exp(X.dot(W) + b)).sum(1) - log_z
         print(epoch, 'log-likelihood %.3f' % ll.mean())

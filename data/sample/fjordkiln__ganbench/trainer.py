@@ -25,9 +25,6 @@ class Trainer(object):
         self.fixed = torch.randn(64, opt.nz, 1, 1, device=self.device)
         self.it = 0
 
-    def noise(self, n):
-        return torch.randn(n, self.opt.nz, 1, 1, device=self.device)
-
     def gradient_penalty(self, real, fake):
         eps = torch.rand(real.size(0), 1, 1, 1, device=self.device)
         mix = (eps * real + (1 - eps) * fake).detach().requires_grad_(True)
@@ -38,7 +35,7 @@ class Trainer(object):
 
     def d_step(self, real):
         with torch.no_grad():
-            fake = self.G(self.noise(real.size(0)))
+            fake = self.G(torch.randn(real.size(0), self.opt.nz, 1, 1, device=self.device))
         self.optD.zero_grad()
         errD = self.d_loss(self.D(real), self.D(fake))
         if self.opt.gp > 0:
@@ -50,7 +47,8 @@ class Trainer(object):
 
     def g_step(self, n):
         self.optG.zero_grad()
-        errG = self.g_loss(self.D(self.G(self.noise(n))))
+        z = torch.randn(n, self.opt.nz, 1, 1, device=self.device)
+        errG = self.g_loss(self.D(self.G(z)))
         errG.backward()
         self.optG.step()
         return errG.item()
@@ -84,7 +82,8 @@ class RelativisticTrainer(Trainer):
     def g_step(self, n):
         real = next(iter(self.loader))[0][:n].to(self.device)
         self.optG.zero_grad()
-        errG = self.g_loss(self.D(real).detach(), self.D(self.G(self.noise(n))))
+        z = torch.randn(len(real), self.opt.nz, 1, 1, device=self.device)
+        errG = self.g_loss(self.D(real).detach(), self.D(self.G(z)))
         errG.backward()
         self.optG.step()
         return errG.item()

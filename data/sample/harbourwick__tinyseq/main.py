@@ -1,9 +1,10 @@
 import argparse
 import os
+from collections import Counter
 
 import torch
 
-from tinyseq.corpus import Batches, build_vocab
+from tinyseq.corpus import SPECIAL, Batches
 from tinyseq.evaluate import bleu, corpus_nll, perplexity
 from tinyseq.model import GRUSeq2Seq, Seq2Seq
 from tinyseq.trainer import ScheduledSamplingTrainer, Trainer
@@ -27,7 +28,9 @@ for side in (cfg.src, cfg.tgt):
     sides[side] = {part: [line.split() for line in open('data/%s.%s' % (part, side), encoding='utf-8')]
                    for part in ('train', 'dev', 'test')}
 
-words, index = build_vocab(sides[cfg.src]['train'] + sides[cfg.tgt]['train'])
+count = Counter(w for side in sides.values() for s in side['train'] for w in s)
+words = SPECIAL + sorted(w for w, n in count.items() if n > 1)
+index = {w: i for i, w in enumerate(words)}
 cfg.vocab = len(words)
 pairs = {p: list(zip(sides[cfg.src][p], sides[cfg.tgt][p])) for p in ('train', 'dev', 'test')}
 train, dev = Batches(pairs['train'], index), Batches(pairs['dev'], index, shuffle=False)

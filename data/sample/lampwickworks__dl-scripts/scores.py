@@ -15,13 +15,3 @@ def frechet(mu1, cov1, mu2, cov2):
         root = root.real
     d = mu1 - mu2
     return d.dot(d) + np.trace(cov1 + cov2 - 2 * root)
-
-
-def expected_calibration_error(conf, hit, bins=15):
-    edges = np.linspace(0, 1, bins + 1)
-    ece = 0.
-    for lo, hi in zip(edges[:-1], edges[1:]):
-        sel = (conf > lo) & (conf <= hi)
-        if sel.any():
-            ece += sel.mean() * abs(conf[sel].mean() - hit[sel].mean())
-    return ece

@@ -39,7 +39,7 @@ def main(argv=None):
 
     logging.basicConfig(level=logging.INFO)
     train, val, test = gauge_loaders(args.csv, args.target, args.horizon)
-    model = TideTask(n_in=train.dataset.values.shape[1], horizon=args.horizon)
+    model = TideTask(n_in=train.dataset[0][0].size(1), horizon=args.horizon)
     if args.plain:
         fit_plain(model, train, args.epochs, [OrthogonalRecurrence(), LossLogger()])
         torch.save(model.state_dict(), "plain.pt")

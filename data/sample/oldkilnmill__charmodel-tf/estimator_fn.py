@@ -12,13 +12,10 @@ def input_fn(path, batch=128, shuffle=True):
     chars = tf.decode_raw(tf.substr(text, 0, 80), tf.uint8)
     return {'chars': tf.to_int32(chars)}, lang
 
-  def _fn():
-    data = tf.data.TextLineDataset(path).map(parse)
-    if shuffle:
-      data = data.shuffle(10000).repeat()
-    data = data.padded_batch(batch, ({'chars': [80]}, []))
-    return data.make_one_shot_iterator().get_next()
-  return _fn
+  data = tf.data.TextLineDataset(path).map(parse)
+  if shuffle:
+    data = data.shuffle(10000).repeat()
+  return data.padded_batch(batch, ({'chars': [80]}, [])).make_one_shot_iterator().get_next()
 
 
 def model_fn(features, labels, mode, params):
@@ -44,8 +41,8 @@ def main(_):
   tf.logging.set_verbosity(tf.logging.INFO)
   est = tf.estimator.Estimator(model_fn, 'langs', params=dict(dim=32, filters=200, l2=1e-4, lr=1e-3))
   for i in range(10):
-    est.train(input_fn('train.tsv'), steps=2000)
-    print(i, est.evaluate(input_fn('dev.tsv', shuffle=False)))
+    est.train(lambda: input_fn('train.tsv'), steps=2000)
+    print(i, est.evaluate(lambda: input_fn('dev.tsv', shuffle=False)))
 
 
 if __name__ == '__main__':

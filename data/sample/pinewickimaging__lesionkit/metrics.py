@@ -8,15 +8,6 @@ def hard_dice(pred, truth):
     return 1.0 if size == 0 else 2.0 * both / size
 
 
-class SegmentationScore:
-    def __init__(self):
-        self.dices, self.volumes = [], []
-
-    def add(self, preds, truths):
-        for p, t in zip(preds, truths):
-            self.dices.append(hard_dice(p == 1, t == 1))
-            # ml, at 1 mm isotropic
-            self.volumes.append(abs(int((p == 1).sum()) - int((t == 1).sum())) / 1000.)
-
-    def mean(self):
-        return float(np.mean(self.dices)) if self.dices else 0.0
+def volume_error(pred, truth, voxel_ml=0.001):
+    """absolute difference of lesion volumes, ml"""
+    return abs(float(pred.sum()) - float(truth.sum())) * voxel_ml

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 import networks
-from metrics import SegmentationScore
+from metrics import hard_dice, volume_error
 
 
 class SliceDataset(Dataset):
@@ -30,14 +30,17 @@ class SliceDataset(Dataset):
 
 def validate(net, loader, device):
     net.eval()
-    score, val_loss = SegmentationScore(), 0.0
+    dices, ml, val_loss = [], [], 0.0
     with torch.no_grad():
         for img, mask in loader:
             img, mask = img.to(device), mask.to(device)
             outs = net(img)
             val_loss += net.loss(outs, mask).item()
-            score.add(outs[-1].argmax(1).cpu().numpy(), mask.cpu().numpy())
-    return val_loss / len(loader), score.mean()
+            for p, t in zip(outs[-1].argmax(1).cpu().numpy(), mask.cpu().numpy()):
+                dices.append(hard_dice(p == 1, t == 1))
+                ml.append(volume_error(p == 1, t == 1))
+    print("     volume error %.2f ml" % np.mean(ml))
+    return val_loss / len(loader), float(np.mean(dices))
 
 
 if __name__ == "__main__":

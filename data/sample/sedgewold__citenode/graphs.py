@@ -12,14 +12,11 @@ def load_npz(path):
   return adj, sp.csr_matrix(z['features']), Y, z['edges'], masks
 
 
-def normalise(adj):
-  """D^-1/2 (A + I) D^-1/2"""
-  adj = adj + sp.eye(adj.shape[0])
-  d = np.power(np.asarray(adj.sum(1)).ravel(), -.5)
-  d[np.isinf(d)] = 0.
-  return sp.diags(d).dot(adj).dot(sp.diags(d))
-
-
-def to_sparse(m):
+def to_sparse(m, renormalise=False):
+  """(indices, values, shape); with D^-1/2 (A + I) D^-1/2 on demand"""
+  if renormalise:
+    m = m + sp.eye(m.shape[0])
+    d = sp.diags(np.power(np.asarray(m.sum(1)).ravel(), -.5))
+    m = d.dot(m).dot(d)
   m = m.tocoo()
   return np.stack([m.row, m.col], 1), m.data.astype(np.float32), m.shape

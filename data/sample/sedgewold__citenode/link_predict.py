@@ -5,7 +5,7 @@ import numpy as np
 from tensorflow.compat import v1 as tf
 
 from citenode.layers import GraphConv
-from graphs import load_npz, normalise, to_sparse
+from graphs import load_npz, to_sparse
 
 tf.disable_v2_behavior()
 
@@ -15,7 +15,7 @@ def run(path, dim=32, steps=500, kl_weight=1e-3):
   n, rng = adj.shape[0], np.random.RandomState(0)
   rng.shuffle(edges)
   held, edges = edges[:len(edges) // 10], edges[len(edges) // 10:]
-  A = tf.SparseTensor(*to_sparse(normalise(adj)))
+  A = tf.SparseTensor(*to_sparse(adj, True))
   X = tf.SparseTensor(*to_sparse(X))
   pos = tf.placeholder(tf.int64, [None, 2])
   neg = tf.placeholder(tf.int64, [None, 2])

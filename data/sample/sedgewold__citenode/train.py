@@ -6,7 +6,7 @@ import numpy as np
 from tensorflow.compat import v1 as tf
 
 from citenode.models import GCN, SmoothGCN
-from graphs import load_npz, normalise, to_sparse
+from graphs import load_npz, to_sparse
 
 tf.disable_v2_behavior()
 
@@ -28,7 +28,7 @@ tf.set_random_seed(11)
 adj, X, Y, edges, masks = load_npz(FLAGS.graph)
 F.DEFINE_integer('n_feat', X.shape[1], '')
 F.DEFINE_integer('n_class', Y.shape[1], '')
-support, features = to_sparse(normalise(adj)), to_sparse(X)
+support, features = to_sparse(adj, True), to_sparse(X)
 
 ph = {
     'support': tf.sparse_placeholder(tf.float32),

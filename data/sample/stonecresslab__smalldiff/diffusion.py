@@ -2,14 +2,6 @@ import torch
 import torch.nn.functional as F
 
 
-def make_betas(schedule, T, s=8e-3):
-    if schedule == "linear":
-        return torch.linspace(.1 / T, 20. / T, T, dtype=torch.float64)
-    t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
-    f = torch.cos((t + s) / (1 + s) * torch.pi / 2) ** 2
-    return (1 - f[1:] / f[:-1]).clamp(max=.999)
-
-
 def at(a, t, like):
     return a[t].float().view(-1, *[1] * (like.dim() - 1))
 
@@ -18,7 +10,12 @@ class GaussianDiffusion:
     """The process only. The network is an argument, as in `eps = model(x_t, t)`."""
 
     def __init__(self, T=1000, schedule="cosine", objective="eps", loss_type="l2", min_snr=None, device="cpu"):
-        betas = make_betas(schedule, T).to(device)
+        if schedule == "linear":
+            betas = torch.linspace(.1 / T, 20. / T, T, dtype=torch.float64, device=device)
+        else:
+            f = torch.linspace(0, 1, T + 1, dtype=torch.float64, device=device)
+            f = torch.cos((f + 8e-3) / 1.008 * torch.pi / 2) ** 2
+            betas = (1 - f[1:] / f[:-1]).clamp(max=.999)
         self.T, self.objective, self.loss_type, self.min_snr = T, objective, loss_type, min_snr
         self.betas = betas
         self.alphas = 1 - betas
@@ -63,9 +60,9 @@ class GaussianDiffusion:
             loss = loss * w.float()
         return loss
 
-    def training_loss(self, model, x0):
+    def training_losses(self, model, x0):
         t = torch.randint(0, self.T, (x0.size(0),), device=x0.device)
-        return self.p_losses(model, x0, t).mean()
+        return self.p_losses(model, x0, t)
 
     def vlb_term(self, model, x0, t):
         """KL(q(x_{t-1}|x_t,x0) || p(x_{t-1}|x_t)) in nats, t > 0."""

@@ -22,17 +22,13 @@ class Distiller:
         self.student = copy.deepcopy(teacher).train()
         self.diff, self.opt = diff, torch.optim.Adam(self.student.parameters(), lr)
 
-    @torch.no_grad()
-    def two_steps(self, x, t, stride):
-        for s in (t - stride // 2, t - stride):
-            x = ddim(self.diff, x, t, s, self.teacher(x, t))
-            t = s
-        return x
-
     def loss(self, x0, stride):
         t = stride + stride * torch.randint(0, self.diff.T // stride - 1, (len(x0),), device=x0.device)
         x_t = self.diff.q_sample(x0, t, torch.randn_like(x0))
-        goal = self.two_steps(x_t, t, stride)
+        mid = t - stride // 2
+        with torch.no_grad():
+            goal = ddim(self.diff, x_t, t, mid, self.teacher(x_t, t))
+            goal = ddim(self.diff, goal, mid, t - stride, self.teacher(goal, mid))
         got = ddim(self.diff, x_t, t, t - stride, self.student(x_t, t))
         snr = self.diff.snr(t).float().clamp(1., 20.).view(-1, 1, 1, 1)
         return (snr * (got - goal) ** 2).mean()

@@ -1,7 +1,6 @@
 import argparse
 import contextlib
 import copy
-import itertools
 import sys
 
 import torch

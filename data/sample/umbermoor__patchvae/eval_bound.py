@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms as T
 
-from patchvae.gauss import DiagGauss
+from patchvae.latent import DiagGauss
 from patchvae.model import PatchVAE
 
 K = 64

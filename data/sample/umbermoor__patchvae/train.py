@@ -1,5 +1,6 @@
 import argparse
 import copy
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -11,12 +12,6 @@ from tqdm import tqdm
 from patchvae.model import PatchVAE, PatchVQ
 
 
-def cycle(dl):
-    while True:
-        for x, _ in dl:
-            yield x
-
-
 def main(args):
     results = Path(args.results)
     results.mkdir(exist_ok = True, parents = True)
@@ -24,7 +19,7 @@ def main(args):
     tf = T.Compose([T.RandomResizedCrop(64, scale = (.6, 1.)), T.ToTensor()])
     dl = DataLoader(datasets.ImageFolder(args.folder, tf), args.batch_size,
                     shuffle = True, num_workers = 4, drop_last = True)
-    dl = cycle(dl)
+    batches = (x for _ in count() for x, _ in dl)
 
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     model = PatchVQ() if args.vq else PatchVAE(beta = args.beta, recon = args.recon)
@@ -36,7 +31,7 @@ def main(args):
         for step in range(args.steps):
             total = 0.
             for _ in range(args.accum):
-                loss, logs = model(next(dl).to(device))
+                loss, logs = model(next(batches).to(device))
                 loss = loss / args.accum
                 total += loss.item()
                 loss.backward()

@@ -37,13 +37,6 @@ def train_on(x, y):
     return loss
 
 
-@tf.function
-def eval_on(x, y):
-    logits = head(encoder(x, training=False))
-    acc.update_state(y, logits)
-    return xent(y, logits)
-
-
 train, val = load_split("train", 64), load_split("val", 256)
 with writer.as_default():
     for epoch in range(args.epochs):
@@ -52,7 +45,12 @@ with writer.as_default():
         tf.summary.scalar("loss", np.mean(losses), epoch)
         tf.summary.scalar("acc", acc.result(), epoch)
         acc.reset_state()
-        val_loss = np.mean([float(eval_on(x, y)) for x, y in val])
+        val_losses = []
+        for x, y in val:
+            logits = head(encoder(x, training=False))
+            acc.update_state(y, logits)
+            val_losses.append(float(xent(y, logits)))
+        val_loss = np.mean(val_losses)
         tf.summary.scalar("val_loss", val_loss, epoch)
         print(f"{epoch:3d}  loss {np.mean(losses):.4f}  val {val_loss:.4f}  acc {float(acc.result()):.3f}")
 

@@ -4,16 +4,12 @@ import torch.nn.functional as F
 __all__ = ['LeafNet', 'leafnet18']
 
 
-def conv3x3(cin, cout, stride=1):
-    return nn.Conv2d(cin, cout, 3, stride=stride, padding=1, bias=False)
-
-
 class Block(nn.Module):
     def __init__(self, cin, cout, stride=1):
         super(Block, self).__init__()
-        self.conv1 = conv3x3(cin, cout, stride)
+        self.conv1 = nn.Conv2d(cin, cout, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(cout)
-        self.conv2 = conv3x3(cout, cout)
+        self.conv2 = nn.Conv2d(cout, cout, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(cout)
         self.shortcut = nn.Sequential()
         if stride != 1 or cin != cout:
@@ -32,7 +28,7 @@ class LeafNet(nn.Module):
     def __init__(self, block, depths, n_out, width=32):
         super(LeafNet, self).__init__()
         self.cin = width
-        self.stem = nn.Sequential(conv3x3(3, width), nn.BatchNorm2d(width), nn.ReLU(True))
+        self.stem = nn.Sequential(nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(True))
         self.stage1 = self._make_stage(block, width, depths[0], 1)
         self.stage2 = self._make_stage(block, width * 2, depths[1], 2)
         self.stage3 = self._make_stage(block, width * 4, depths[2], 2)

@@ -1,16 +1,9 @@
-from collections import Counter
 import random
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
 SPECIAL = ['<pad>', '<s>', '</s>', '<unk>']
-
-
-def build_vocab(sentences, min_count=2):
-    count = Counter(w for s in sentences for w in s)
-    words = SPECIAL + sorted(w for w, n in count.items() if n >= min_count)
-    return words, {w: i for i, w in enumerate(words)}
 
 
 class Batches:

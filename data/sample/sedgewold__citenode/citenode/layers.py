@@ -13,9 +13,6 @@ class Layer(object):
     with tf.name_scope(self.name):
       return self._call(h)
 
-  def _call(self, h):
-    return h
-
 
 class GraphConv(Layer):
   """act(A h W). One support, renormalised outside."""

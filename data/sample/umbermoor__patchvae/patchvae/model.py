@@ -2,8 +2,7 @@ import torch
 from torch import nn
 import torch.nn.functional as F
 
-from patchvae.gauss import DiagGauss
-from patchvae.quantize import EMACodebook
+from patchvae.latent import DiagGauss, EMACodebook
 
 
 def down(cin, cout):

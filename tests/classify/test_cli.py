@@ -1,0 +1,181 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from classify import cli
+from mining.shipped import shipped
+
+ROOT = Path(__file__).parents[2]
+CODE = "def loss(a, b, w):\n    return (a - b).abs().mean() + w * (a - b).pow(2).mean()\n"
+
+
+@pytest.fixture
+def lossplace(monkeypatch, capsys, tmp_path):
+    """Run the command line in a folder of its own; give its exit status and what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["lossplace", *map(str, arguments)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    place = tmp_path / "corpus" / "o__n" / "losses.py"
+    place.parent.mkdir(parents=True)
+    place.write_text(CODE)
+    return tmp_path / "corpus"
+
+
+def test_a_local_corpus_without_a_study(lossplace, corpus, tmp_path):
+    status, out, _ = lossplace("run", "--local", corpus)
+    assert status == 0
+    assert "loss_unknown" in out
+    assert (tmp_path / "runs" / "corpus" / "paper" / "table_4_1.csv").exists()
+
+    gold = tmp_path / "gold.csv"
+    gold.write_text("repository,path,start_line,label\no/n,losses.py,1,loss_unknown\n")
+    status, out, _ = lossplace("evaluate", "runs/corpus", "--gold", gold, "--json")
+    assert status == 0
+    assert json.loads(out)["samples"]["losses"]["weighted_f1"] == 1
+    status, out, _ = lossplace("evaluate", "runs/corpus", "--gold", gold)
+    assert (status, "weighted F1 1.00" in out) == (0, True)
+
+    status, out, _ = lossplace("paper", "runs/corpus", "--gold", gold)
+    assert (status, "table_d_2" in out) == (0, True)
+    status, out, _ = lossplace("status", "runs/corpus", "--json")
+    done = {each["artifact"]: each["rows"] for each in json.loads(out)}
+    assert done["placements.parquet"] == 1
+    assert done["repositories.parquet"] is None
+
+
+def test_the_stages_one_by_one(lossplace, corpus, tmp_path):
+    study = tmp_path / "s.toml"
+    study.write_text('[corpus]\nlocal = "corpus"\n')
+    for command in ("fetch", "extract", "classify", "paper", "status"):
+        status, out, err = lossplace(command, study)
+        assert (status, out != "") == (0, True), err
+    assert "not done" in out  # no search was made
+
+
+def test_published_tables_agree_in_every_cell(lossplace):
+    status, out, _ = lossplace("paper", "--published")
+    assert status == 0
+    assert out.rstrip().endswith("56 of 56 published cells agree")
+
+
+BAD_STUDIES = [
+    ("unknown key", "[judge]\nvote = 5\n", ["run"], "judge.vote"),
+    ("wrong weight", "[ranking]\nweights = { stars = -1 }\n", ["run"], "ranking.weights.stars"),
+    ("no TOML", "name =\n", ["run"], "s.toml"),
+    ("missing corpus", "[corpus]\nlocal = 'nowhere'\n", ["run"], "nowhere"),
+    ("missing prompts", "[corpus]\nlocal='corpus'\n[prompts]\nfolder='no'\n[judge]\nkind='openai'\n", ["run"], "no/loss_related.md"),
+    ("missing gold", "[corpus]\nlocal='corpus'\n[evaluation]\ngold='no.csv'\n", ["run"], "no.csv"),
+    ("nothing to replay", "[corpus]\nlocal='corpus'\n[judge]\nkind='replay'\n", ["run"], "replay"),
+    ("unreachable model", "[corpus]\nlocal='corpus'\n[judge]\nkind='openai'\nbase_url='http://127.0.0.1:9/v1'\n", ["run"], "127.0.0.1:9"),
+    ("unreachable GitHub", "[search]\nbase_url='http://127.0.0.1:9'\nmax_wait_s=0\n", ["search"], "127.0.0.1:9"),
+    ("not searched yet", "", ["rank"], "repositories.parquet"),
+    ("wrong flag", "", ["rank", "--weights", "star=1"], "star=1"),
+    ("no top", "", ["rank", "--top", "0"], "ranking.top"),
+    ("not extracted yet", "[corpus]\nlocal='corpus'\n", ["classify"], "files.parquet"),
+    ("not placed yet", "", ["evaluate", "--gold", "gold.csv"], "placements.parquet"),
+    ("no gold named", "", ["evaluate"], "--gold"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "command", "said"), [c[1:] for c in BAD_STUDIES], ids=[c[0] for c in BAD_STUDIES]
+)
+def test_bad_input_is_one_sentence_and_exit_status_1(
+    lossplace, corpus, tmp_path, monkeypatch, text, command, said
+):
+    monkeypatch.setenv("GITHUB_TOKEN", "github_pat_marked_as_secret")
+    (tmp_path / "gold.csv").write_text("repository,path,start_line,label\no/n,l.py,1,no_loss\n")
+    (tmp_path / "s.toml").write_text(text)
+    status, _, err = lossplace(command[0], "s.toml", *command[1:])
+    assert status == 1
+    (message,) = [line for line in err.splitlines() if line.startswith("lossplace: ")]
+    assert said in message
+    assert message.startswith("lossplace: Expected ")
+    assert "Traceback" not in err
+    assert "marked_as_secret" not in err
+    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob("placements.parquet")) or said == "no.csv"
+
+
+def test_a_missing_token_says_where_to_get_one(lossplace, tmp_path, monkeypatch):
+    monkeypatch.delenv("GITHUB_TOKEN", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))  # no gh
+    (tmp_path / "s.toml").write_text("")
+    status, _, err = lossplace("search", "s.toml")
+    assert status == 1
+    assert "GITHUB_TOKEN" in err
+
+
+GOLD = [
+    ("no file", None),
+    ("no text", b"\xff\xfe\x00"),
+    ("missing column", b"repository,path,label\no/n,losses.py,no_loss\n"),
+    ("no line number", b"repository,path,start_line,label\no/n,losses.py,one,no_loss\n"),
+    ("unknown label", b"repository,path,start_line,label\no/n,losses.py,1,loss\n"),
+    ("about nothing here", b"repository,path,start_line,label\no/m,losses.py,1,no_loss\n"),
+]
+
+
+@pytest.mark.parametrize("content", [g[1] for g in GOLD], ids=[g[0] for g in GOLD])
+def test_corrupt_gold_is_one_sentence(lossplace, corpus, tmp_path, content):
+    assert lossplace("run", "--local", corpus)[0] == 0
+    gold = tmp_path / "gold.csv"
+    if content is not None:
+        gold.write_bytes(content)
+    status, out, err = lossplace("evaluate", "runs/corpus", "--gold", gold, "--json")
+    assert (status, out) == (1, "")
+    assert err.startswith("lossplace: Expected ")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_name_cannot_steer_the_terminal(lossplace, tmp_path):
+    place = tmp_path / "corpus" / "o__\x1b[31mred" / "a.py"
+    place.parent.mkdir(parents=True)
+    place.write_text(CODE)
+    _, out, err = lossplace("run", "--local", tmp_path / "corpus")
+    assert "\x1b" not in out + err
+
+
+COMMANDS = typer.main.get_command(cli.app).commands
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_and_option_is_documented(command):
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert f"lossplace {command}" in readme
+    for option in COMMANDS[command].params:
+        for name in option.opts:
+            assert not name.startswith("--") or name == "--help" or name in readme
+
+
+def test_help_needs_no_heavy_library():
+    code = "import sys, classify.cli; print(sorted({'pandas', 'torch', 'pyarrow', 'scipy', 'github', 'matplotlib', 'openai'} & set(sys.modules)))"
+    import subprocess
+
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_the_sample_study_is_what_make_demo_shows(lossplace, tmp_path):
+    status, out, err = lossplace("run", shipped("data/studies/sample.toml"))
+    assert status == 0, err
+    assert "Table 4.1" in out
+    assert "weighted F1" in out
+    assert out.rstrip().splitlines()[-1] == "written to runs/sample"
