@@ -44,4 +44,6 @@ def write_paper(
         files += [(f"{name}.{k}", b, len(frame)) for k, b in {**drawn, "csv": numbers}.items()]
     for name, content, rows in files:
         run.write_bytes(f"{FOLDER}/{name}", content, replace(provenance, rows=rows))
-    return [f"{FOLDER}/{name}" for name, _, _ in files]
+    written = [f"{FOLDER}/{name}" for name, _, _ in files]
+    run.keep_only(FOLDER, written)  # tables of labels that are no longer given would mislead
+    return written

@@ -140,6 +140,15 @@ class Run:
         with self.replacing(name, artifact) as (temporary, _):
             temporary.write_bytes(content)
 
+    def keep_only(self, folder: str, names: Iterable[str]) -> None:
+        """Remove the artifacts in ``folder`` of the run that are not among ``names``."""
+        kept = set(names)
+        for sidecar in sorted(self.path(folder).glob(_sidecar(Path("*")).name)):
+            artifact = sidecar.with_name(sidecar.name.removesuffix(".meta.json"))
+            if artifact.relative_to(self.folder).as_posix() not in kept:
+                sidecar.unlink()
+                artifact.unlink(missing_ok=True)
+
     @contextmanager
     def replacing(self, name: str, artifact: Artifact) -> Iterator[tuple[Path, dict[str, Any]]]:
         """Give a temporary path; when the block ends well it becomes ``name``, sidecar last.

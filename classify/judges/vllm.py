@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from classify.errors import JudgeError
 from classify.judges import Answer, Completion, JudgeSettings, Messages, Request
@@ -148,13 +148,16 @@ class VllmJudge:
         return None
 
     def _tokens(self, llm: LLM, messages: Messages) -> list[int]:
-        conversation = [{"role": role, "content": content} for role, content in messages]
+        conversation: list[Any] = [{"role": role, "content": content} for role, content in messages]
         try:
-            tokens: list[int] = llm.get_tokenizer().apply_chat_template(
-                conversation,
-                chat_template=llm.chat_template,
-                add_generation_prompt=True,
-                return_dict=False,
+            return cast(
+                "list[int]",
+                llm.get_tokenizer().apply_chat_template(
+                    conversation,
+                    chat_template=llm.chat_template,
+                    add_generation_prompt=True,
+                    return_dict=False,
+                ),
             )
         except Exception as error:  # templates raise what they like
             roles = ", ".join(role for role, _ in messages)
@@ -163,12 +166,11 @@ class VllmJudge:
                 f"{roles}, found none that takes it ({_brief(error)}); choose a model that was "
                 f"tuned for instructions, or set chat_template in [judge.engine]."
             ) from error
-        return tokens
 
     def _step(self, llm: LLM, under_way: dict[str, Request]) -> list[RequestOutput]:
         """Run the engine for one token, and return the requests that are complete."""
         try:
-            outputs = llm.llm_engine.step()
+            outputs: list[Any] = llm.llm_engine.step()
         except Exception as error:
             under_way.clear()  # a dead engine aborts nothing
             self._llm = None

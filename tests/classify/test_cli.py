@@ -101,6 +101,7 @@ def test_bad_input_is_one_sentence_and_exit_status_1(
     lossplace, corpus, tmp_path, monkeypatch, text, command, said
 ):
     monkeypatch.setenv("GITHUB_TOKEN", "github_pat_marked_as_secret")
+    monkeypatch.setattr("time.sleep", lambda _: None)  # between attempts at GitHub
     (tmp_path / "gold.csv").write_text("repository,path,start_line,label\no/n,l.py,1,no_loss\n")
     (tmp_path / "s.toml").write_text(text)
     status, _, err = lossplace(command[0], "s.toml", *command[1:])

@@ -78,3 +78,17 @@ def test_damage_is_named(run, file, content):
     (run.folder / file).write_bytes(content)
     with pytest.raises(ArtifactError, match=r"t\.parquet.*delete it and run"):
         run.read("t.parquet")
+
+
+def test_only_what_is_named_is_kept_of_a_folder(run):
+    for name in ("paper/a.csv", "paper/b.csv", "c.csv"):
+        run.write_bytes(name, b"", ARTIFACT)
+    (run.folder / "paper" / "notes.txt").write_text("the user's own")
+    run.keep_only("paper", ["paper/a.csv"])
+    assert sorted(p.name for p in run.folder.rglob("*") if p.is_file()) == [
+        "a.csv",
+        "a.csv.meta.json",
+        "c.csv",
+        "c.csv.meta.json",
+        "notes.txt",
+    ]

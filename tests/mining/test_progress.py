@@ -1,7 +1,9 @@
+import contextlib
 import io
 import os
 import pty
 import sys
+import threading
 
 import pytest
 
@@ -88,18 +90,27 @@ def test_plain_lines_where_there_is_no_terminal(capsys):
     assert shown.err.startswith("fetching: 2 of 2 in ")
 
 
+def read_to_end(descriptor, chunks):
+    with contextlib.suppress(OSError):  # how a terminal says that its other side is closed
+        while chunk := os.read(descriptor, 4096):
+            chunks.append(chunk)
+
+
 @pytest.mark.parametrize("term", ["xterm", "dumb"])
 def test_a_bar_on_a_terminal(monkeypatch, term):
     ours, theirs = pty.openpty()
+    chunks = []
+    reader = threading.Thread(target=read_to_end, args=(ours, chunks))
+    reader.start()
     monkeypatch.setenv("TERM", term)
     monkeypatch.setenv("COLUMNS", "120")
     with os.fdopen(theirs, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
         for _ in track(range(3), "fetching [all]"):
             say("a word in between")
-        terminal.flush()
-        shown = os.read(ours, 1 << 16).decode()
+    reader.join()
     os.close(ours)
+    shown = b"".join(chunks).decode()
     assert "fetching [all]" in shown
     assert shown.count("a word in between") == 3
     assert ("━" in shown and "3/3" in shown) == (term == "xterm")

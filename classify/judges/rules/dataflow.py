@@ -50,6 +50,12 @@ _MAX_DEPTH = 60
 """Nested expressions that are read; what lies deeper is taken as unknown."""
 
 _FUNCTIONAL_OPERATORS = {
+    "matmul": "@",
+    "mm": "@",
+    "bmm": "@",
+    "dot": "@",
+    "einsum": "@",
+    "inner": "@",
     "add": "+",
     "add_": "+",
     "add_n": "+",
@@ -123,7 +129,7 @@ class Flow:
         self._depth = 0
         self._analysis = Analysis()
         self._boltzmann = speaks_of_boltzmann(
-            f"{code.path} {code.qualname} {text_of(code.node)[:20000]}"
+            f"{code.path.rpartition('/')[2]} {code.qualname} {text_of(code.node)}"
         )
         if code.node.type == FUNCTION:
             self._bind_parameters()
@@ -190,6 +196,8 @@ class Flow:
         iterated = self._value(node.child_by_field_name("right"))
         self._loops = (*self._loops, node.id)
         element = replace(iterated, many=False, each=0)
+        if iterated.many and iterated.sort is Sort.CONSTANT:
+            element = DATA
         names = _names_in(node.child_by_field_name("left"))
         for position, name in enumerate(names):
             index = len(names) > 1 and position == 0
@@ -346,9 +354,7 @@ class Flow:
         self._known[path] = value
         self._bound_in[path] = self._loops
 
-    def _use(
-        self, value: Value, use: str, line: int, *, strong: bool, error: bool = False
-    ) -> None:
+    def _use(self, value: Value, use: str, line: int, *, strong: bool, error: bool = False) -> None:
         """Note what a use as a loss shows. ``strong``: training minimises the value."""
         if value.sort is Sort.LOGGED:
             return
@@ -578,9 +584,11 @@ class Flow:
                 return on
             if on.sort is Sort.CRITERION:  # criterion.compute(...), F.mse_loss as a value's method
                 return self._from_call(node, path, dotted, passed)
-        if path == name or receiver is None or library.is_framework(dotted):
-            outside = "::" not in dotted and (path == name or library.is_framework(dotted))
-            if outside and (found := self._framework(node, dotted, name, given, passed)):
+        plain = "(" not in path and "[" not in path
+        if receiver is None or (plain and library.is_framework(dotted)):
+            if "::" not in dotted and (
+                found := self._framework(node, dotted, name, given, passed)
+            ):
                 return found
         elif (found := self._on_value(name, on, passed, line)) is not None:
             return found
@@ -615,9 +623,11 @@ class Flow:
             return None
         if action is Does.KEEPS and name == "partial":
             return replace(first, many=False)
+        if name in ("zip", "enumerate"):
+            return replace(self._collect(tuple(passed)), each=0)
         if action in (Does.COMBINES, Does.SUBTRACTS) and len(passed) >= 2:
-            operator = _FUNCTIONAL_OPERATORS.get(name, "*" if name != "einsum" else "@")
-            return values.combine(operator, passed[0], passed[1], line)
+            operator = _FUNCTIONAL_OPERATORS.get(name, "*")
+            return values.combine(operator, passed[-2], passed[-1], line)
         if action is Does.TRANSFORMS and len(passed) >= 2 and name in _FUNCTIONAL_OPERATORS:
             return values.combine("**", passed[0], passed[1], line)
         if action is Does.TRANSFORMS and len(passed) >= 2 and name in _OF_TWO:
@@ -628,7 +638,9 @@ class Flow:
             return replace(values.join(passed[-1], passed[-2]), instance="")
         if name in ("maximum", "minimum", "max", "min") and len(passed) >= 2:
             joined = values.join(passed[0], passed[1])
-            return values.activate(replace(joined, shifted=first.shifted or passed[1].shifted), line)
+            return values.activate(
+                replace(joined, shifted=first.shifted or passed[1].shifted), line
+            )
         return self._apply(action, first, line)
 
     def _on_value(self, name: str, on: Value, passed: list[Value], line: int) -> Value | None:
@@ -641,7 +653,9 @@ class Flow:
         if action is None:
             return None
         if action is Does.LOGS:
-            return LOGGED if name in ("item", "run", "asscalar") or on.sort >= Sort.CRITERION else on
+            return (
+                LOGGED if name in ("item", "run", "asscalar") or on.sort >= Sort.CRITERION else on
+            )
         if action in (Does.COMBINES, Does.SUBTRACTS) and passed:
             return values.combine(_FUNCTIONAL_OPERATORS.get(name, "*"), on, passed[0], line)
         if name == "pow" and passed:
@@ -745,10 +759,12 @@ class Flow:
         if names_loss(name) and not names_logged(name) and value.sort >= Sort.DATA:
             self._use(value, f"goes into `{path}`", line_of(node), strong=False)
         before = self._known.get(path, CONSTANT)
-        if names_loss(name) and value.sort is Sort.DATA and value.averaged and not value.formula:
-            value = replace(value, sort=Sort.LOSS, maker=path)  # the sum of what was no formula
+        if names_loss(name) and value.sort is Sort.DATA:
+            value = replace(value, sort=Sort.LOSS, maker=path)
         if value.sort is Sort.LOGGED:
             self._known[path] = LOGGED
+        elif value.sort is Sort.DATA and not value.is_loss:
+            self._known[path] = replace(values.join(before, value), many=True)
         elif value.is_loss:
             bare = replace(value, combination=0, reduction=0, choice=0)
             count = before.each + (0 if self._in_inner_loop(path) else max(1, value.each))
@@ -804,7 +820,9 @@ class Flow:
 
 
 _OF_TWO = frozenset("cdist pairwise_distance dist squared_difference cosine_similarity".split())
-_BUILTINS = frozenset("len range int abs min max sum enumerate zip list tuple dict reversed".split())
+_BUILTINS = frozenset(
+    "len range int abs min max sum enumerate zip list tuple dict reversed".split()
+)
 
 
 def differ(first: Value, second: Value) -> bool:
@@ -824,9 +842,7 @@ _IMPORTED = frozenset(
 
 def _criterion(dotted: str, given: Arguments) -> Value:
     """Return a loss function; ``many`` says that it gives one value for each element."""
-    return Value(
-        Sort.CRITERION, maker=dotted, many=_unreduced(given), summed=_summed(given)
-    )
+    return Value(Sort.CRITERION, maker=dotted, many=_unreduced(given), summed=_summed(given))
 
 
 def _unreduced(given: Arguments) -> bool:
@@ -880,8 +896,4 @@ def _names_in(node: Node | None) -> list[str]:
         return []
     if node.type in ("identifier", "attribute", "subscript"):
         return [path_of(node)]
-    return [
-        text_of(n)
-        for n in walk(node)
-        if n.type == "identifier"
-    ]
+    return [text_of(n) for n in walk(node) if n.type == "identifier"]

@@ -125,7 +125,7 @@ _TABLE: dict[Does, str] = {
     Does.SUBTRACTS: "sub subtract sub_ rsub",
     Does.COMBINES: (
         "add mul multiply div divide truediv divide_no_nan dot inner add_ mul_ div_ addcmul"
-        " scalar_mul true_divide floordiv einsum einsum_ vdot tensordot_"
+        " scalar_mul true_divide floordiv einsum matmul mm bmm"
     ),
     Does.MEASURES: (
         "size numel shape len range int ndimension dim element_size get_shape as_list nelement"

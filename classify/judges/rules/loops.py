@@ -322,7 +322,9 @@ def _is_mode(call: Node) -> bool:
     given = list(arguments_of(call))
     if len(given) > 1:
         return False
-    return all(a.type in ("true", "false") or "train" in text_of(a) or "mode" in text_of(a) for a in given)
+    return all(
+        a.type in ("true", "false") or "train" in text_of(a) or "mode" in text_of(a) for a in given
+    )
 
 
 def _names_rate(node: Node) -> bool:
@@ -335,7 +337,11 @@ def _names_rate(node: Node) -> bool:
 def _descends(node: Node) -> bool:
     """Say whether a statement moves a weight by a learning rate times something."""
     target, value = node.child_by_field_name("left"), node.child_by_field_name("right")
-    if target is None or value is None or target.type not in ("identifier", "attribute", "subscript"):
+    if (
+        target is None
+        or value is None
+        or target.type not in ("identifier", "attribute", "subscript")
+    ):
         return False
     path = path_of(target)
     name = last_name(path)
@@ -345,14 +351,14 @@ def _descends(node: Node) -> bool:
         operator = text_of(node.child_by_field_name("operator"))
         moves = operator in ("+=", "-=")
     else:
-        moves = value.type == "binary_operator" and path_of(
-            value.child_by_field_name("left")
-        ) == path and text_of(value.child_by_field_name("operator")) in ("+", "-")
+        moves = (
+            value.type == "binary_operator"
+            and path_of(value.child_by_field_name("left")) == path
+            and text_of(value.child_by_field_name("operator")) in ("+", "-")
+        )
     if not moves or "loss" in name or "cost" in name:
         return False
-    rate = any(
-        n.type == "identifier" and text_of(n) in _RATES for n in walk(value)
-    )
+    rate = any(n.type == "identifier" and text_of(n) in _RATES for n in walk(value))
     return rate and any(n.type == "binary_operator" or n.type == "call" for n in walk(value))
 
 

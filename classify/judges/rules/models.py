@@ -23,8 +23,12 @@ from classify.judges.rules.tree import (
 )
 from classify.judges.rules.words import names_criterion, names_optimiser, words
 
-_FORWARD = frozenset("forward call __call__ _forward forward_features inference build_graph".split())
-_PRODUCTS = frozenset("matmul mm dot bmm addmm einsum linear tensordot sparse_tensor_dense_matmul".split())
+_FORWARD = frozenset(
+    "forward call __call__ _forward forward_features inference build_graph".split()
+)
+_PRODUCTS = frozenset(
+    "matmul mm dot bmm addmm einsum linear tensordot sparse_tensor_dense_matmul".split()
+)
 _ACTIVATIONS = frozenset("sigmoid tanh relu softmax leaky_relu elu softplus log_softmax".split())
 _RANDOM = frozenset(
     "randn rand normal uniform random_normal truncated_normal random_uniform zeros ones Parameter"
@@ -180,9 +184,10 @@ class Networks:
                 used.add(path_of(receiver_of(node)))
                 if name in _PRODUCTS and used & weights:
                     return Building(line_of(node), "multiplies data with the model's weights")
-            elif node.type == "binary_operator" and text_of(
-                node.child_by_field_name("operator")
-            ) == "@":
+            elif (
+                node.type == "binary_operator"
+                and text_of(node.child_by_field_name("operator")) == "@"
+            ):
                 if {path_of(n) for n in walk(node)} & weights:
                     return Building(line_of(node), "multiplies data with the model's weights")
         if code.name in _FORWARD and self._keeps_networks(code.class_key):
@@ -290,14 +295,17 @@ class Networks:
             return None
         if self.is_module(class_key):
             return (
-                Building(line, f"builds a network out of `{name}`") if self.is_module(around) else None
+                Building(line, f"builds a network out of `{name}`")
+                if self.is_module(around)
+                else None
             )
         layered = self._is_layer_class(class_key) or "placeholder(" in text_of(code.node)
         return Building(line, f"builds a network out of `{name}`") if layered else None
 
     def _is_layer_class(self, class_key: str) -> bool:
         return any(
-            "layer" in words(base.rpartition("::")[2]) for base in self._program.ancestors(class_key)
+            "layer" in words(base.rpartition("::")[2])
+            for base in self._program.ancestors(class_key)
         )
 
 
@@ -313,18 +321,28 @@ def _trainable(name: str, call: Node) -> bool:
 def _applied_layer(node: Node) -> int:
     """Return the line of an activation of a product, or of the layers of a list, 0 for none."""
     for each in walk(node):
-        if each.type == "call" and last_name(path_of(each.child_by_field_name("function"))) in _ACTIVATIONS:
+        if (
+            each.type == "call"
+            and last_name(path_of(each.child_by_field_name("function"))) in _ACTIVATIONS
+        ):
             for inner in walk(each):
-                if inner.type == "call" and last_name(
-                    path_of(inner.child_by_field_name("function"))
-                ) in _PRODUCTS:
+                if (
+                    inner.type == "call"
+                    and last_name(path_of(inner.child_by_field_name("function"))) in _PRODUCTS
+                ):
                     return line_of(each)
         elif each.type == "for_statement":
             iterated = path_of(each.child_by_field_name("right"))
-            if iterated.startswith("self.") and set(words(last_name(iterated))) & {"layers", "blocks"}:
+            if iterated.startswith("self.") and set(words(last_name(iterated))) & {
+                "layers",
+                "blocks",
+            }:
                 element = text_of(each.child_by_field_name("left"))
                 for inner in walk(each):
-                    if inner.type == "call" and text_of(inner.child_by_field_name("function")) == element:
+                    if (
+                        inner.type == "call"
+                        and text_of(inner.child_by_field_name("function")) == element
+                    ):
                         return line_of(inner)
     return 0
 

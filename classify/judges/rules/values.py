@@ -39,6 +39,7 @@ class Value:
     the tuple (-1 for the whole). ``instance`` is the class that it is an object of. ``maker``
     tells one loss from another. ``many``: a collection; ``each``: how many losses it is known
     to hold. ``summed``: a ready-made loss that was told to sum and not to average.
+    ``product``: a matrix product of data.
     """
 
     sort: Sort = Sort.DATA
@@ -57,6 +58,7 @@ class Value:
     many: bool = False
     each: int = 0
     summed: bool = False
+    product: bool = False
 
     @property
     def is_loss(self) -> bool:
@@ -107,8 +109,10 @@ def combine(operator: str, left: Value, right: Value, line: int) -> Value:
     if left.is_loss or right.is_loss:
         # a loss put together with another one, or weighed and masked by data
         return replace(joined, sort=Sort.LOSS, combination=joined.combination or line)
-    if operator in ("@", "//", "%", "|", "&", "^", "<<", ">>"):
-        return replace(joined, sort=Sort.DATA, sources=frozenset())
+    if operator == "@":  # the layer of a network, or similarities which a loss may sum
+        return Value(Sort.DATA, product=True)
+    if operator in ("//", "%", "|", "&", "^", "<<", ">>"):
+        return Value(Sort.DATA)
     kept = joined.sources if operator == "+" else frozenset()
     difference = line if operator == "-" else joined.difference
     return replace(
@@ -163,7 +167,7 @@ def reduce(value: Value, line: int) -> Value:
     if value.sort is Sort.ELEMENTWISE:
         return replace(value, sort=Sort.LOSS, reduction=value.reduction or line)
     if value.sort is Sort.DATA:
-        formula = value.formula or (line if value.negated else 0)
+        formula = value.formula or (line if value.negated or value.product else 0)
         return replace(value, averaged=True, formula=formula, many=False, sources=frozenset())
     return value
 
@@ -187,4 +191,5 @@ def _plain(value: Value) -> Value:
         instance="",
         each=0,
         summed=False,
+        product=False,
     )

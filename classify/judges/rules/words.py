@@ -129,7 +129,9 @@ def names_scalar(path: str) -> bool:
 @cache
 def names_size(name: str) -> bool:
     """Say whether a function of this name gives a size or a count."""
-    return bool(set(words(name)) & {"size", "num", "len", "length", "count", "steps", "rank", "world"})
+    return bool(
+        set(words(name)) & {"size", "num", "len", "length", "count", "steps", "rank", "world"}
+    )
 
 
 @cache
