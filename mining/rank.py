@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC
 from typing import Any
 
 import pandas as pd
@@ -44,7 +43,7 @@ def rank_repositories(run: Run, settings: RankingSettings) -> Ranking:
             "rank",
             ranking_settings(settings),
             ranking_inputs(run),
-            notes={"as_of": utc(as_of.astimezone(UTC))},
+            notes={"as_of": utc(as_of)},
         ),
     )
     return Ranking(candidates, changes(before, candidates))

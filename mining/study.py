@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -246,7 +246,7 @@ def override(study: Study, **sections: Mapping[str, Any]) -> Study:
 
 def utc(moment: datetime) -> str:
     """Return an instant as GitHub writes it: ``2024-02-20T00:00:00Z``."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _anchored(study: Study, folder: Path) -> Study:

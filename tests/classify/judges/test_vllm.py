@@ -313,15 +313,17 @@ def test_decisions_of_an_engine_become_placements(
     add_request = engine.llm_engine.add_request
 
     def add_constrained(key, prompt, params):
-        pattern = r"[a-z ]{1,8}\nDecision: (True|False)"
+        # left to itself, the model hardly ever writes a T
+        word = "True" if params.seed % 2 else "(True|False)"
+        pattern = rf"[a-z ]{{1,8}}\nDecision: {word}"
         params.structured_outputs = StructuredOutputsParams(regex=pattern)
         add_request(key, prompt, params)
 
     monkeypatch.setattr(engine.llm_engine, "add_request", add_constrained)
     run = extracted(train=CODE)
     spent = classify(study(in_process.model_copy(update={"max_tokens": 64, "temperature": 2.0})), run)
-    print(stored(run, "select question, text from votes join prompts using (prompt_sha256)"))
     placed = placements(run)
+    print(placed["placement"])
     assert placed["placement"].notna().all()
     assert spent.votes == 5 * spent.asks
 
