@@ -45,9 +45,9 @@ def run(
 ) -> None:
     """Do everything that is not yet done, from the search to the paper's tables."""
     from classify import pipeline
-    from mining.opening import begin_run
+    from mining.opening import begin, open_run
 
-    for lines in pipeline.run_all(*begin_run(study, run_dir, local, weights, top)):
+    for lines in pipeline.run_all(*begin(*open_run(study, run_dir, local, weights, top))):
         say(lines)
 
 
@@ -58,9 +58,9 @@ app.add_typer(mining_app)
 def classify(study: StudyArgument = None, run_dir: RunDirOption = None) -> None:
     """Have the judge answer what is open, and place every snippet."""
     from classify import pipeline
-    from mining.opening import begin_run
+    from mining.opening import begin, open_run
 
-    say(pipeline.classify(*begin_run(study, run_dir)))
+    say(pipeline.classify(*begin(*open_run(study, run_dir))))
 
 
 @app.command()
@@ -126,5 +126,13 @@ def main() -> None:
     try:
         app()
     except LossplaceError as error:
-        typer.echo(f"lossplace: {printable(str(error))}", err=True)
-        sys.exit(1)
+        said = str(error)
+    except OSError as error:
+        said = (
+            f"Expected to read and write the run's files, found {error.strerror or error} "
+            f"({error.filename or 'no file named'}); make room or give access, and run it again."
+        )
+    else:
+        return
+    typer.echo(f"lossplace: {printable(said)}", err=True)
+    sys.exit(1)

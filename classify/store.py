@@ -146,13 +146,19 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
         try:
+            self._connection.execute("BEGIN IMMEDIATE")
             yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):  # full, locked, or not to be written
+                raise ArtifactError(
+                    f"Expected to write the store of votes at {self._path}, found that SQLite "
+                    f"cannot ({error}); make room or give access, and run the command again."
+                ) from error
             raise
-        self._connection.execute("COMMIT")
 
     def _migrate(self) -> None:
         if self._version() == len(MIGRATIONS):

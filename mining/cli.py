@@ -45,9 +45,9 @@ def printable(line: str) -> str:
 def search(study: StudyArgument = None, run_dir: RunDirOption = None) -> None:
     """Ask GitHub for the repositories of every query."""
     from mining import pipeline
-    from mining.opening import begin_run
+    from mining.opening import begin, open_run
 
-    say(pipeline.search(*begin_run(study, run_dir)))
+    say(pipeline.search(*begin(*open_run(study, run_dir))))
 
 
 @app.command()
@@ -59,9 +59,9 @@ def rank(
 ) -> None:
     """Score and select the repositories found; with new weights, without the network."""
     from mining import pipeline
-    from mining.opening import begin_run
+    from mining.opening import begin, open_run
 
-    say(pipeline.rank(*begin_run(study, run_dir, weights=weights, top=top)))
+    say(pipeline.rank(*begin(*open_run(study, run_dir, weights=weights, top=top))))
 
 
 @app.command()
@@ -70,9 +70,9 @@ def fetch(
 ) -> None:
     """Get the Python files of the selected repositories."""
     from mining import pipeline
-    from mining.opening import begin_run
+    from mining.opening import begin, open_run
 
-    say(pipeline.fetch(*begin_run(study, run_dir, local)))
+    say(pipeline.fetch(*begin(*open_run(study, run_dir, local))))
 
 
 @app.command()
@@ -81,6 +81,6 @@ def extract(
 ) -> None:
     """Extract every function and every module-level loop of the corpus."""
     from mining import pipeline
-    from mining.opening import begin_run
+    from mining.opening import begin, open_run
 
-    say(pipeline.extract(*begin_run(study, run_dir, local)))
+    say(pipeline.extract(*begin(*open_run(study, run_dir, local))))

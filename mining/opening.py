@@ -37,18 +37,11 @@ def open_run(
     return study, Run(run_dir or Path("runs", study.name))
 
 
-def begin_run(
-    study_path: Path | None,
-    run_dir: Path | None = None,
-    local: Path | None = None,
-    weights: str | None = None,
-    top: int | None = None,
-) -> tuple[Study, Run]:
-    """Return a study and its run as ``open_run`` does, and note the study in the run's folder.
+def begin(study: Study, run: Run) -> tuple[Study, Run]:
+    """Note the study in the run's folder, before a stage writes there; give both back.
 
-    Raises StudyError, and InputError if the folder cannot be written.
+    Raises InputError if the folder cannot be written, or the local corpus is not there.
     """
-    study, run = open_run(study_path, run_dir, local, weights, top)
     if study.corpus.local is not None and not study.corpus.local.is_dir():
         raise InputError(
             f"Expected a folder of repositories at {study.corpus.local}, found none; give a "

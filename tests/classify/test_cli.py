@@ -146,6 +146,15 @@ def test_corrupt_gold_is_one_sentence(lossplace, corpus, tmp_path, content):
     assert len(err.splitlines()) == 1
 
 
+def test_a_run_folder_that_cannot_be_written_is_one_sentence(lossplace, corpus, tmp_path):
+    (tmp_path / "file").write_text("")
+    status, _, err = lossplace("run", "--local", corpus, "--run-dir", tmp_path / "file" / "run")
+    assert status == 1
+    assert err.startswith("lossplace: Expected to write the run")
+    status, _, err = lossplace("run", "--local", corpus, "--run-dir", "/dev/full")
+    assert (status, len(err.splitlines())) == (1, 1)
+
+
 def test_a_name_cannot_steer_the_terminal(lossplace, tmp_path):
     place = tmp_path / "corpus" / "o__\x1b[31mred" / "a.py"
     place.parent.mkdir(parents=True)

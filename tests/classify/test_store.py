@@ -83,6 +83,16 @@ def test_what_was_added_survives_a_store_that_is_never_closed(tmp_path):
         assert texts(second) == ["a"]
 
 
+def test_a_store_that_cannot_grow_is_one_sentence_and_keeps_what_it_has(tmp_path):
+    with Store(tmp_path / "v.sqlite") as store:
+        store.add(completion("a"), JUDGE)
+        (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
+        store._connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(ArtifactError, match="disk is full"):
+            store.add(completion("b" * 100_000, prompt="other"), JUDGE)
+        assert texts(store) == ["a"]
+
+
 def test_a_file_that_is_no_store_is_refused(tmp_path):
     path = tmp_path / "v.sqlite"
     path.write_bytes(b"not a database, but long enough to look like one" * 50)
