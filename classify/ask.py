@@ -175,8 +175,9 @@ def place_all(
             else:
                 open_asks |= result
                 still_waiting.append(snippet)
-        requests = ballots.requests(open_asks)
-        for _ in watch(ballots.collect(requests), len(requests)):
-            pass
+        if open_asks:
+            requests = ballots.requests(open_asks)
+            for _ in watch(ballots.collect(requests), len(requests)):
+                pass
         waiting = still_waiting
     return [placements[snippet.snippet_id] for snippet in snippets]

@@ -9,9 +9,9 @@ import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mining.artifacts import write_atomically
 from mining.errors import StudyError
@@ -133,6 +133,12 @@ class JudgeStudySettings(Section):
     """For one request; only for ``openai``."""
     engine: Mapping[str, Any] = Field(default_factory=dict)
     """Further arguments of vLLM's ``LLM``, such as ``tensor_parallel_size``; only for ``vllm``."""
+
+    @model_validator(mode="after")
+    def _samples_only_what_differs(self) -> Self:
+        if self.temperature == 0 and self.votes > 1:
+            raise ValueError("votes must be 1 at temperature 0, where all answers are equal")
+        return self
 
 
 class PromptSettings(Section):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
@@ -99,7 +100,8 @@ class VllmJudge:
             while True:
                 while request is not None and draws < window:
                     key = next(keys)
-                    refusal = self._add(llm, key, request)
+                    with self._running(under_way):
+                        refusal = self._add(llm, key, request)
                     if refusal is None:
                         under_way[key] = request
                         draws += request.draws
@@ -108,7 +110,9 @@ class VllmJudge:
                     request = next(pending, None)
                 if not under_way:
                     return
-                for output in self._step(llm, under_way):
+                with self._running(under_way):
+                    outputs: list[Any] = llm.llm_engine.step()
+                for output in outputs:
                     answered = under_way.pop(output.request_id)
                     draws -= answered.draws
                     yield _completion(answered, output)
@@ -143,7 +147,7 @@ class VllmJudge:
         try:
             [prompt] = llm.renderer.render_cmpl([TokensPrompt(prompt_token_ids=tokens)])
             llm.llm_engine.add_request(key, prompt, params)
-        except (ValueError, VLLMClientError) as error:
+        except VLLMClientError as error:
             return _brief(error)
         return None
 
@@ -167,10 +171,13 @@ class VllmJudge:
                 f"tuned for instructions, or set chat_template in [judge.engine]."
             ) from error
 
-    def _step(self, llm: LLM, under_way: dict[str, Request]) -> list[RequestOutput]:
-        """Run the engine for one token, and return the requests that are complete."""
+    @contextmanager
+    def _running(self, under_way: dict[str, Request]) -> Iterator[None]:
+        """Turn the end of the engine into a JudgeError."""
         try:
-            outputs: list[Any] = llm.llm_engine.step()
+            yield
+        except JudgeError:
+            raise
         except Exception as error:
             under_way.clear()  # a dead engine aborts nothing
             self._llm = None
@@ -178,7 +185,6 @@ class VllmJudge:
                 f"Expected vLLM to go on answering for {self._study.model}, found that its engine "
                 f"ended ({_brief(error)}); the answers received are kept, run the command again."
             ) from error
-        return [output for output in outputs if output.request_id in under_way]
 
 
 def _settings(study: JudgeStudySettings) -> JudgeSettings:

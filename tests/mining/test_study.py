@@ -10,6 +10,7 @@ WRONG = [
     ('nmae = "x"', ["'nmae'", "name, search"]),
     ("[judge]\nvote = 3", ["'judge.vote'", "votes"]),
     ("[judge]\nvotes = 0", ["'judge.votes'", "0"]),
+    ("[judge]\ntemperature = 0", ["'judge'", "votes must be 1 at temperature 0"]),
     ("[judge]\nkind = 'gpt'", ["'judge.kind'", "gpt"]),
     ("[ranking]\nweights = {star = 1}", ["'ranking.weights.star'", "stars, forks, recency"]),
     ("[ranking]\nweights = {stars = -1}", ["'ranking.weights.stars'", "-1"]),

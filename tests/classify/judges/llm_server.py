@@ -9,6 +9,7 @@ import json
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -105,6 +106,10 @@ def _handler(server: LLMServer) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # of clients that go away, as cancelled ones do
+                super().handle()
+
         def do_GET(self) -> None:
             self._send(server.reply(self.path, self._key(), None))
 
@@ -118,16 +123,13 @@ def _handler(server: LLMServer) -> type[BaseHTTPRequestHandler]:
         def _send(self, reply: Reply) -> None:
             is_text = isinstance(reply.body, str)
             content = (reply.body if is_text else json.dumps(reply.body)).encode()
-            try:
-                self.send_response(reply.status)
-                self.send_header("Content-Type", "text/html" if is_text else "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                for name, value in reply.headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(content)
-            except ConnectionError:
-                self.close_connection = True  # the client went away, as a cancelled one does
+            self.send_response(reply.status)
+            self.send_header("Content-Type", "text/html" if is_text else "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
             return

@@ -23,6 +23,12 @@ from tests.classify.judges.tiny_mixtral import TOKENS_OF_TEMPLATE
 
 needs_vllm = pytest.mark.vllm
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:torch.*"),
+    pytest.mark.filterwarnings("ignore::FutureWarning:vllm.*"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:xgrammar.*"),
+]
+
 
 def request(text="Is it so?", first_draw=0, draws=5):
     snippet = Snippet("o/n", None, "p.py", 1, 1, Kind.FUNCTION, text[:20], None, text)
@@ -199,12 +205,13 @@ def test_an_engine_that_does_not_start(in_process, changes, reason):
 
 
 @needs_vllm
-def test_an_engine_that_ends(judge, engine, monkeypatch):
-    def ends():
+@pytest.mark.parametrize("method", ["add_request", "step"])
+def test_an_engine_that_ends(method, judge, engine, monkeypatch):
+    def ends(*_):
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine.llm_engine, "step", ends)
+        patch.setattr(engine.llm_engine, method, ends)
         with pytest.raises(JudgeError, match="out of memory"):
             list(judge.answer([request()]))
     engine.llm_engine.abort_request(["0"])
@@ -321,10 +328,12 @@ def test_decisions_of_an_engine_become_placements(
 
     monkeypatch.setattr(engine.llm_engine, "add_request", add_constrained)
     run = extracted(train=CODE)
-    spent = classify(study(in_process.model_copy(update={"max_tokens": 64, "temperature": 2.0})), run)
+    spent = classify(
+        study(in_process.model_copy(update={"max_tokens": 64, "temperature": 2.0})), run
+    )
     placed = placements(run)
-    print(placed["placement"])
     assert placed["placement"].notna().all()
+    assert placed["placement"].nunique() > 1
     assert spent.votes == 5 * spent.asks
 
     votes = stored(
