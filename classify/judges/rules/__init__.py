@@ -42,7 +42,7 @@ class _Rules:
         self.program = program_of(code)
         self.losses = Losses(self.program)
         self.training = Training(self.program)
-        self.networks = Networks(self.program, self.losses, self.training)
+        self.networks = Networks(self.program, self.losses)
 
 
 _RULES: WeakKeyDictionary[RepositoryCode, _Rules] = WeakKeyDictionary()

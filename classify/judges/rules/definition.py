@@ -1,17 +1,20 @@
-"""Does a piece of code calculate a loss, and does it have to do with one at all?"""
+"""Answers whether a piece of code calculates a loss, and whether it speaks of one at all."""
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from classify.judges.rules import library
-from classify.judges.rules.dataflow import Analysis, Finding, Flow
+from classify.judges.rules.evidence import Analysis, Finding, evidence
+from classify.judges.rules.flow import follow
 from classify.judges.rules.program import Code, Program
 from classify.judges.rules.tree import arguments_of, last_name, line_of, path_of, text_of, walk
-from classify.judges.rules.values import Sort, Value
+from classify.judges.rules.values import Source, Value, bare
 from classify.judges.rules.words import (
     mentions_loss,
     names_criterion,
     names_error,
-    names_loss_function,
+    returns_loss,
     words,
 )
 
@@ -19,37 +22,46 @@ _FORWARD = ("forward", "call", "__call__")
 
 
 class Losses:
-    """The losses of a repository. Each piece of code is followed once, and then remembered."""
+    """The losses of a repository. What was followed once is remembered."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
         self._modules: dict[str, Analysis] = {}
+        self._around: dict[str, dict[str, Value]] = {}
         self._analyses: dict[tuple[str, int], Analysis] = {}
-        self._producers: frozenset[tuple[str, int]] | None = None
 
-    @property
-    def producers(self) -> frozenset[tuple[str, int]]:
+    @cached_property
+    def _drafts(self) -> dict[str, Analysis]:
+        """What each function does, before it is known which functions return a loss."""
+        functions = self._program.functions.items()
+        return {key: self._follow(code, frozenset()) for key, code in functions}
+
+    @cached_property
+    def _producers(self) -> frozenset[Source]:
         """The functions whose result is minimised somewhere, with the position in the result."""
-        if self._producers is None:
-            functions = self._program.functions
-            drafts = {key: self._follow(code, frozenset()) for key, code in functions.items()}
-            modules = [self._module(path) for path in self._program.texts]
-            found = {source for a in (*drafts.values(), *modules) for source in a.trained}
-            waiting = list(found)
-            while waiting:
-                key, position = waiting.pop()
-                for _, elements in drafts[key].returned if key in drafts else ():
-                    for source in _at(elements, position).sources - found:
-                        found.add(source)
-                        waiting.append(source)
-            self._producers = frozenset(found)
-        return self._producers
+        modules = [self._module(path) for path in self._program.texts]
+        analyses = (*self._drafts.values(), *modules)
+        found = {source for analysis in analyses for source in analysis.trained}
+        waiting = list(found)
+        while waiting:
+            key, position = waiting.pop()
+            for _, elements in self._drafts[key].returned if key in self._drafts else ():
+                for source in _at(elements, position).sources - found:
+                    found.add(source)
+                    waiting.append(source)
+        return frozenset(found)
 
     def analysis(self, code: Code) -> Analysis:
         """Return what a piece of code does with losses, its nested functions left out."""
         place = (code.path, code.node.start_byte)
         if place not in self._analyses:
-            self._analyses[place] = self._follow(code, self.producers)
+            draft = None
+            if self._program.functions.get(code.key) == code:
+                draft = self._drafts[code.key]
+            calls_producer = draft is None or any(key in draft.called for key, _ in self._producers)
+            self._analyses[place] = (
+                self._follow(code, self._producers) if calls_producer or draft is None else draft
+            )
         return self._analyses[place]
 
     def findings(self, code: Code) -> list[Finding]:
@@ -61,36 +73,42 @@ class Losses:
             found += self._returned(each, analysis)
         return found
 
-    def _follow(self, code: Code, producers: frozenset[tuple[str, int]]) -> Analysis:
-        return Flow(self._program, code, producers, self._module(code.path).bound).run()
+    def _follow(self, code: Code, producers: frozenset[Source]) -> Analysis:
+        if code.path not in self._around:
+            bound = self._module(code.path).bound
+            self._around[code.path] = {name: bare(value) for name, value in bound.items()}
+        return follow(self._program, code, producers, self._around[code.path])
 
     def _module(self, path: str) -> Analysis:
         if path not in self._modules:
             root = self._program.module(path)
             code = Code(path, "", None, root) if root is not None else None
-            self._modules[path] = Flow(self._program, code).run() if code else Analysis()
+            self._modules[path] = follow(self._program, code) if code else Analysis()
         return self._modules[path]
 
     def _returned(self, code: Code, analysis: Analysis) -> list[Finding]:
         """Return what the values that a function returns show."""
-        is_loss = self.returns_loss(code)
+        named = self.returns_loss(code)
+        some_loss = any(value.is_loss for _, elements in analysis.returned for value in elements)
         found: list[Finding] = []
         for line, elements in analysis.returned:
             for position, value in enumerate(elements):
-                trained = {(code.key, -1), (code.key, position)} & self.producers
-                if value.sort is Sort.LOGGED:
-                    continue
-                if value.is_loss and value.calculated:
-                    found.append(_evidence(value, line))
-                elif (is_loss or trained) and (value.formula or value.accumulation):
-                    if not names_error(code.name) or value.averaged or trained:
-                        found.append(_evidence(value, line))
+                trained = bool({(code.key, -1), (code.key, position)} & self._producers)
+                if not value.is_loss:
+                    # nothing but its use or its name says that it is a loss: not a helper's
+                    # result, nor what is returned where no loss is asked for
+                    by_use = trained and not some_loss and (value.averaged or value.difference)
+                    by_name = named and (value.averaged or not names_error(code.name))
+                    if not (by_use or by_name):
+                        continue
+                shown = evidence(value, "is returned", line, trained=named or trained)
+                found += [shown] if shown is not None else []
         return found
 
     def returns_loss(self, code: Code) -> bool:
         """Say whether a function's result is a loss, by its name or that of its class."""
         if code.class_key is None:
-            return names_loss_function(code.name)
+            return returns_loss(code.name)
         class_name = code.class_key.rpartition("::")[2].rpartition(".")[2]
         if {"metric", "metrics", "evaluator"} & set(words(class_name)):
             return False
@@ -99,7 +117,7 @@ class Losses:
                 library.is_loss_class(base) or base.rpartition(".")[2] in ("_Loss", "Loss")
                 for base in self._program.ancestors(code.class_key)
             )
-        return names_loss_function(code.name)
+        return returns_loss(code.name)
 
 
 def mention(program: Program, code: Code) -> int:
@@ -124,19 +142,5 @@ def mention(program: Program, code: Code) -> int:
 def _at(elements: tuple[Value, ...], position: int) -> Value:
     """Return the value that a caller gets who takes the element at ``position``."""
     if len(elements) == 1:
-        value = elements[0]
-        return value
+        return elements[0]
     return elements[max(position, 0)] if position < len(elements) else Value()
-
-
-def _evidence(value: Value, line: int) -> Finding:
-    use = "is returned"
-    if value.combination:
-        return Finding("puts losses together by arithmetic", value.combination, use, line)
-    if value.choice:
-        return Finding("chooses among losses", value.choice, use, line)
-    if value.reduction:
-        return Finding("reduces an element-wise loss", value.reduction, use, line)
-    if value.accumulation:
-        return Finding("adds up losses", value.accumulation, use, line)
-    return Finding("calculates a loss by its formula", value.formula, use, line)

@@ -6,16 +6,18 @@ import re
 from enum import Enum
 from functools import cache
 
-_FRAMEWORKS = frozenset(
+from classify.judges.rules.words import vocabulary, words
+
+_FRAMEWORKS = vocabulary(
     "torch tensorflow keras tf nn tensorlayer tflearn mxnet chainer jax flax optax theano paddle"
     " lasagne fastai torch_geometric pytorch_lightning lightning torchvision slim layers"
-    " functional haiku sonnet tensorflow_probability monai".split()
+    " functional haiku sonnet tensorflow_probability monai"
 )
 _LOSS_FUNCTION = re.compile(
     r"(.*_)?(loss(_v2)?|cross_?entropy(_v2)?|cross_?entropy_with_logits(_v2)?|crossentropy"
     r"|kl_div|kl_divergence|sequence_loss_by_example|nll|hinge|mse|mean_squared_error"
     r"|mean_absolute_error|kullback_leibler_divergence|sequence_loss|mean_pairwise_squared_error"
-    r"|softmax_cross_entropy_with_integer_labels)"
+    r"|softmax_cross_entropy_with_integer_labels|MSE|MAE|MSLE|mae)"
 )
 _LOSS_CLASS = re.compile(
     r"([A-Z]\w*)?(Loss|LogLoss)|(Binary|Categorical|SparseCategorical)Crossentropy"
@@ -26,11 +28,19 @@ _ELEMENTWISE = re.compile(
     r"|log_poisson_loss|.*softmax_cross_entropy_with_integer_labels"
 )
 _KERAS_FUNCTION = re.compile(r"(.*\.)?(keras\.(losses|backend|objectives|metrics))\.[a-z_]+$")
-_PARAMETER_FREE = frozenset(
-    "Module ModuleList ModuleDict Sequential ParameterList DataParallel DistributedDataParallel"
-    " Softmax LogSoftmax Sigmoid Tanh ReLU LeakyReLU Upsample UpsamplingBilinear2d Identity"
-    " Flatten AvgPool2d MaxPool2d AdaptiveAvgPool2d CosineSimilarity PairwiseDistance Dropout"
-    " Unfold Fold ReflectionPad2d ZeroPad2d InstanceNorm2d Threshold GELU ELU Softplus".split()
+# TensorFlow 2 calls keras.losses tf.losses; these names TensorFlow 1 did not have
+_KERAS_NAME = re.compile(
+    r"(binary|categorical|sparse_categorical)_crossentropy|mse|mae|MSE|MAE|MSLE"
+)
+_MAX_LENGTH = 150
+"""Characters of a dotted name; no framework has longer ones, and the patterns stay fast."""
+_WEIGHTED = re.compile(
+    r"(Lazy)?(Linear|Bilinear|Conv\w*|LSTM\w*|GRU\w*|RNN\w*|Embedding\w*|\w*Norm(\d?d)?|Dense"
+    r"|Transformer\w*|MultiheadAttention|\w*Cell|get_variable|Variable)"
+)
+_NETWORK = vocabulary(
+    "discriminator generator encoder decoder net network model backbone extractor vgg resnet unet"
+    " lpips bert inception"
 )
 _LAYER_HOMES = re.compile(
     r"(torch\.)?nn\.(modules\.\w+\.)?[A-Z]\w*"
@@ -45,10 +55,6 @@ _LAYER_HOMES = re.compile(
     r"|static_rnn|bidirectional_dynamic_rnn|embedding_lookup|xw_plus_b|rnn|atrous_conv2d"
     r"|max_pool\w*|avg_pool\w*|raw_rnn|relu_layer|lrn|fused_batch_norm|batch_normalization)"
 )
-_FUNCTIONAL_LAYER = re.compile(
-    r".*(functional|F)\.(linear|conv\w*|embedding|batch_norm|max_pool\w*|avg_pool\w*|relu|dropout"
-    r"|leaky_relu|elu|gelu|scaled_dot_product_attention|adaptive_avg_pool2d|layer_norm)"
-)
 _LAYER_NAME = re.compile(
     r"conv|dense|linear|lstm|gru\b|rnn|embed|norm\d?$|pool|layer|block|resid|attention|fc\b|^fc"
     r"|fully_connected|upsample|downsample|mlp|bottleneck"
@@ -59,19 +65,26 @@ _MODELS = re.compile(
     r"|(transformers|pytorch_transformers|pytorch_pretrained_bert)\.\w+(Model|For\w+)"
     r"(\.from_pretrained)?"
 )
-_MODULE_BASES = frozenset(
+_MODULE_BASES = vocabulary(
     "Module Model Layer LightningModule RNNCell LayerRNNCell RNNCellBase Chain AbstractModule"
     " PreTrainedModel MessagePassing HybridBlock Block Sequential Network BertPreTrainedModel"
     " ScriptModule BaseLayer GRUCell LSTMCell BasicLSTMCell AbstractRNNCell ModelMixin DGLModel"
     " KerasModel NeuralNetwork Linear Conv2d Conv1d Conv3d ConvTranspose2d Embedding LayerNorm"
-    " BatchNorm2d GroupNorm LSTM GRU ResNet VGG Wrapper Dense Conv2D Bidirectional RNN".split()
+    " BatchNorm2d GroupNorm LSTM GRU ResNet VGG Wrapper Dense Conv2D Bidirectional RNN"
 )
-_NEVER_MODELS = frozenset(
+_NEVER_MODELS = vocabulary(
     "Function Dataset IterableDataset TestCase Optimizer Metric Callback Sampler DataLoader"
     " Loss _Loss _WeightedLoss Distribution TorchDistribution LightningDataModule DatasetBuilder"
     " InMemoryDataset Sequence Exception Enum NamedTuple LearningRateSchedule _LRScheduler"
     " LRScheduler Regularizer Constraint Initializer Action ArgumentParser Hook SessionRunHook"
-    " Env Thread Process GeneratorBasedBuilder object_detection BatchSampler PTQ".split()
+    " Env Thread Process GeneratorBasedBuilder object_detection BatchSampler PTQ"
+)
+
+
+_BARE = vocabulary(
+    "len range int abs min max sum enumerate zip list tuple dict reversed isinstance bool round pow"
+    " rearrange reduce repeat einsum partial log exp square sqrt norm Variable softplus relu"
+    " sigmoid softmax mean_flat meanflat shape_list"
 )
 
 
@@ -105,7 +118,7 @@ _TABLE: dict[Does, str] = {
         " boolean_mask Print rearrange nan_to_num expand_dims batch_flatten unbind select copy"
         " gather_nd detach clone float scale stop_gradient zip list tuple dict reversed enumerate"
         " values items get pop tolist_ hstack vstack ravel sort topk unstack astype bfloat16 sg"
-        " partial guarantee_const ensure_shape Graph masked_fill masked_fill_ scatter_ maximum_"
+        " partial negative neg guarantee_const ensure_shape masked_fill masked_fill_ scatter_"
     ),
     Does.ACTIVATES: (
         "relu relu_ sigmoid tanh softmax log_softmax clamp clamp_ clamp_min clip clip_by_value"
@@ -113,7 +126,7 @@ _TABLE: dict[Does, str] = {
     ),
     Does.REDUCES: (
         "mean sum reduce_mean reduce_sum average nanmean reduce_max reduce_min prod trapezoid"
-        " flat_mean mean_flat meanflat compute_average_loss reduce trapz cumsum nansum"
+        " trace flat_mean mean_flat meanflat compute_average_loss reduce trapz cumsum nansum"
     ),
     Does.SUMS: "add_n accumulate_n fsum",
     Does.TRANSFORMS: (
@@ -145,9 +158,17 @@ def does(name: str) -> Does | None:
 
 
 @cache
+def is_bare(name: str) -> bool:
+    """Say whether a function of this name is known even where no import tells its home."""
+    return name in _BARE
+
+
+@cache
 def is_framework(dotted: str) -> bool:
     """Say whether a dotted name belongs to a numerical framework."""
     head = dotted.partition(".")[0]
+    if "(" in dotted or "[" in dotted:  # a method of what a call returns
+        return False
     return head in _FRAMEWORKS or head in ("numpy", "np", "math", "cupy", "einops", "K", "T", "F")
 
 
@@ -171,6 +192,8 @@ def is_loss_class(dotted: str) -> bool:
 def is_elementwise(dotted: str) -> bool:
     """Say whether a loss function gives one value for each example or element, unreduced."""
     last = dotted.rpartition(".")[2]
+    if _KERAS_NAME.fullmatch(last) and "torch" not in dotted:
+        return True
     if "losses" in dotted.split(".")[:-1] and "keras" not in dotted:
         return False
     if dotted.startswith("torch"):
@@ -181,7 +204,9 @@ def is_elementwise(dotted: str) -> bool:
 @cache
 def is_layer(dotted: str) -> bool:
     """Say whether calling a dotted name makes a layer, a weight or a graph's layer operation."""
-    if is_loss_class(dotted) or is_loss_function(dotted) or dotted.endswith("DataParallel"):
+    if len(dotted) > _MAX_LENGTH or dotted.endswith("DataParallel"):
+        return False
+    if is_loss_class(dotted) or is_loss_function(dotted):
         return False
     return bool(_LAYER_HOMES.fullmatch(dotted) or _MODELS.fullmatch(dotted))
 
@@ -189,19 +214,21 @@ def is_layer(dotted: str) -> bool:
 @cache
 def has_weights(dotted: str) -> bool:
     """Say whether a layer holds weights; activations, pooling and containers do not."""
-    return is_layer(dotted) and dotted.rpartition(".")[2] not in _PARAMETER_FREE
+    ready = bool(_MODELS.fullmatch(dotted))
+    return ready or (is_layer(dotted) and bool(_WEIGHTED.fullmatch(dotted.rpartition(".")[2])))
+
+
+@cache
+def names_network(dotted: str) -> bool:
+    """Say whether a class from elsewhere is called like a network (``PatchDiscriminator``)."""
+    name = dotted.rpartition(".")[2]
+    return name[:1].isupper() and not _NETWORK.isdisjoint(words(name))
 
 
 @cache
 def names_layer(name: str) -> bool:
     """Say whether a function is called like a layer: ``conv2d``, ``linear``, ``lrelu_block``."""
     return bool(_LAYER_NAME.search(name.lower()))
-
-
-@cache
-def is_functional_layer(dotted: str) -> bool:
-    """Say whether a function applies a layer whose weights it is given."""
-    return bool(_FUNCTIONAL_LAYER.fullmatch(dotted))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Does a piece of code iterate over data and update parameters?"""
+"""Answers whether a piece of code iterates over data and updates parameters."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tree_sitter import Node
 from classify.judges.rules import library
 from classify.judges.rules.program import Code, Program
 from classify.judges.rules.tree import (
+    CLASS,
     FUNCTION,
     LOOPS,
     arguments_of,
@@ -28,24 +29,27 @@ from classify.judges.rules.words import (
     names_train_op,
     names_training,
     names_weight,
+    vocabulary,
     words,
 )
 
-_UPDATING_METHODS = frozenset("train_on_batch partial_fit optimize_parameters".split())
-_RUNNERS = frozenset("run experimental_run_v2 experimental_run call_for_each_replica".split())
+_UPDATING_METHODS = vocabulary("train_on_batch partial_fit optimize_parameters")
+_RUNNERS = vocabulary("run experimental_run_v2 experimental_run call_for_each_replica")
 _MODE = ("train", "eval")
-_NO_STEP = frozenset(
+_NO_STEP = vocabulary(
     "scheduler schedule lr env environment pbar progress profiler prof bar warmup sim sampler"
-    " noise diffusion".split()
+    " noise diffusion"
 )
-_PARAMETERS = frozenset(
+_PARAMETERS = vocabulary(
     "param params parameters var vars variables weights grads gradients layers grad tvars"
-    " named_parameters trainable_variables trainable_weights param_groups modules".split()
+    " named_parameters trainable_variables trainable_weights param_groups modules"
 )
 _GRAPH = re.compile(r"\bSession\(|\bplaceholder\(")
 _MAX_CALLS = 6
 """Calls followed from a loop down to the update."""
+_RATES = vocabulary("lr learning_rate alpha eta step_size rate lrate learn_rate")
 _MAX_FETCHES = 30
+"""Expressions looked through for the update among what a session is told to fetch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +79,17 @@ class Training:
     def loop(self, code: Code) -> tuple[int, Update] | None:
         """Return the line of a loop that trains, with the update in it."""
         for owner in self._program.within(code):
-            for node in walk(owner.node, into_functions=False):
+            waiting = [owner.node]
+            while waiting:
+                node = waiting.pop()
                 if node.type in LOOPS and not _over_parameters(node):
                     direct, calls = self._scan(owner, node)
                     update = direct or self._through(calls, self._updating)
                     if update is not None:
                         return line_of(node), update
+                    continue  # what the loop does not hold, no loop inside of it holds
+                if node is owner.node or node.type not in (FUNCTION, CLASS):
+                    waiting.extend(reversed(node.named_children))
         return None
 
     @cached_property
@@ -136,6 +145,8 @@ class Training:
         """Return the update that a call is by itself."""
         line = line_of(node)
         receiver = receiver_of(node)
+        if self._trains_unseen(code, node, name):
+            return Update(line, f"calls `{name}`")
         if receiver is None:
             return None
         given = arguments_of(node)
@@ -155,15 +166,23 @@ class Training:
                 return Update(line, "runs an update")
         return None
 
+    def _trains_unseen(self, code: Code, node: Node, name: str) -> bool:
+        """Say whether a function trains by its name whose body is not in the repository."""
+        if not names_training(name) or name in self._program.methods_named or _is_mode(node):
+            return False
+        if receiver_of(node) is not None:
+            return name != "fit"
+        return self._program.resolve(code, name) == name
+
     def _calls(self, code: Code, node: Node, name: str) -> list[_Call]:
         """Return the functions of the repository that a call reaches, if it reaches any."""
         line = line_of(node)
         path = path_of(node.child_by_field_name("function"))
-        found: list[_Call] = []
-        if name in _RUNNERS:
-            for argument in arguments_of(node):
-                if (passed := self._function(code, argument)) is not None:
-                    found.append(_Call(line, f"runs `{passed.name}`", (passed,), True))
+        found = [
+            _Call(line, f"runs `{target.name}`", (target,), True)
+            for argument in arguments_of(node)
+            if (target := self._function(code, argument)) is not None
+        ]
         if receiver_of(node) is not None and name in _MODE and _is_mode(node):
             return found
         what = f"calls `{name}`"
@@ -190,12 +209,17 @@ class Training:
         return self._program.method(made, name) if made is not None else None
 
     def _function(self, code: Code, argument: Node) -> Code | None:
+        """Return the function of the repository that is passed on, to be called."""
+        if argument.type == "identifier":
+            return self._program.functions.get(self._program.resolve(code, text_of(argument)))
         path = path_of(argument)
-        if not path or argument.type not in ("identifier", "attribute"):
+        if argument.type != "attribute" or "(" in path or "[" in path:
             return None
         if path.startswith("self.") and path.count(".") == 1:
             return self._program.method(code.class_key, last_name(path))
-        return self._program.functions.get(self._program.resolve(code, path))
+        holder = argument.child_by_field_name("object")
+        made = self._made(code, holder) if holder is not None else None
+        return self._program.method(made, last_name(path)) if made is not None else None
 
     def _made(self, code: Code, receiver: Node) -> str | None:
         """Return the class of the repository that a receiver is an object of."""
@@ -307,7 +331,7 @@ def _over_parameters(loop: Node) -> bool:
     names = {
         word
         for node in walk(iterated)
-        if node.type == "identifier"
+        if node.type in ("identifier", "string_content")
         for word in (text_of(node), *words(text_of(node))[-1:])
     }
     return bool(names & _PARAMETERS) and not any("loader" in n or "data" in n for n in names)
@@ -360,8 +384,3 @@ def _descends(node: Node) -> bool:
         return False
     rate = any(n.type == "identifier" and text_of(n) in _RATES for n in walk(value))
     return rate and any(n.type == "binary_operator" or n.type == "call" for n in walk(value))
-
-
-_RATES = frozenset("lr learning_rate alpha eta step_size rate lrate learn_rate epsilon_w".split())
-
-__all__ = ["FUNCTION", "Training", "Update"]

@@ -11,12 +11,12 @@ from weakref import WeakKeyDictionary
 from tree_sitter import Node, Query, QueryCursor
 
 from classify.judges.rules.tree import (
-    CLASS,
     FUNCTION,
     LOOPS,
     last_name,
     path_of,
     statements,
+    targets_of,
     text_of,
     walk,
 )
@@ -30,9 +30,8 @@ _DEFINITIONS = Query(
     PYTHON,
     "(function_definition) @f (class_definition) @f (for_statement) @f (while_statement) @f",
 )
-
-
 _ABSTRACT = re.compile(r"NotImplemented|abstractmethod|\bpass\s*$")
+"""What shows that a method only stands for those of subclasses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +70,7 @@ class Program:
         self._resolved: dict[tuple[str, str, str], str] = {}
         self._attributes: dict[str, dict[str, list[tuple[Code, Node]]]] = {}
         self._ancestors: dict[str, tuple[str, ...]] = {}
+        self._nested: dict[tuple[str, int, int], list[Code]] = {}
         self._bindings: dict[tuple[str, int, int], dict[str, list[Node]]] = {}
 
     def code_of(self, snippet: Snippet) -> Code | None:
@@ -99,13 +99,16 @@ class Program:
 
     def within(self, code: Code) -> list[Code]:
         """Return a piece of code and the functions nested in it."""
-        found = [code]
-        for node in walk(code.node):
-            if node.type == FUNCTION and node.start_byte != code.node.start_byte:
-                name = text_of(node.child_by_field_name("name"))
-                nested = Code(code.path, f"{code.qualname}.{name}", code.class_key, node)
-                found.append(self._at.get((code.path, node.start_byte), nested))
-        return found
+        place = (code.path, code.node.start_byte, code.node.end_byte)
+        if place not in self._nested:
+            found = [code]
+            for node in walk(code.node):
+                if node.type == FUNCTION and node.start_byte != code.node.start_byte:
+                    name = text_of(node.child_by_field_name("name"))
+                    nested = Code(code.path, f"{code.qualname}.{name}", code.class_key, node)
+                    found.append(self._at.get((code.path, node.start_byte), nested))
+            self._nested[place] = found
+        return self._nested[place]
 
     @cached_property
     def methods_named(self) -> dict[str, list[Code]]:
@@ -272,12 +275,7 @@ def assignments(node: Node) -> list[tuple[str, Node]]:
         node = node.named_children[0]
     if node.type != "assignment":
         return []
-    targets: list[Node] = []
-    value: Node | None = node
-    while value is not None and value.type == "assignment":
-        left = value.child_by_field_name("left")
-        targets += [left] if left is not None else []
-        value = value.child_by_field_name("right")
+    targets, value = targets_of(node)
     if value is None:
         return []
     found: list[tuple[str, Node]] = []
@@ -323,6 +321,3 @@ def _plain(dotted: str) -> str:
     if "::" in dotted:
         return dotted
     return dotted.replace("compat.v1.", "").replace("compat.v2.", "").replace("compat.as_", "as_")
-
-
-__all__ = ["CLASS", "Code", "Program", "assignments", "program_of", "standalone"]

@@ -149,7 +149,7 @@ def walk(node: Node, *, into_functions: bool = True) -> Iterator[Node]:
         current = waiting.pop()
         yield current
         if into_functions or current is node or current.type not in (FUNCTION, CLASS):
-            waiting.extend(reversed(current.named_children))
+            waiting += current.named_children[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,3 +206,23 @@ def _inside(around: Statement, position: int, block: Node) -> Statement:
 def _blocks(node: Node) -> list[Node]:
     """Return the bodies and alternatives of a compound statement, none for a simple one."""
     return [c for c in node.named_children if c.type == "block" or c.type in _ALTERNATIVES]
+
+
+def targets_of(assignment: Node) -> tuple[list[Node], Node | None]:
+    """Return what ``a = b = value`` binds, and the value; None where there is none."""
+    targets: list[Node] = []
+    value: Node | None = assignment
+    while value is not None and value.type == "assignment":
+        left = value.child_by_field_name("left")
+        targets += [left] if left is not None else []
+        value = value.child_by_field_name("right")
+    return targets, value
+
+
+def names_in(target: Node | None) -> list[str]:
+    """Return the names that a loop's, comprehension's or context's target binds."""
+    if target is None:
+        return []
+    if target.type in ("identifier", "attribute", "subscript"):
+        return [path_of(target)]
+    return [text_of(node) for node in walk(target) if node.type == "identifier"]

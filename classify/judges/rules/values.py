@@ -5,8 +5,15 @@ Lines are 1-based in the file; 0 says that there is no such evidence.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
+
+Source = tuple[str, int]
+"""A function of the repository by its key, and the position in the tuple that it returned.
+
+The position is -1 for the whole of what it returned.
+"""
 
 
 class Sort(IntEnum):
@@ -35,10 +42,9 @@ class Value:
     ``accumulation``: losses added up over a loop. ``choice``: a branch chose among losses.
     ``difference``: a subtraction among data, as in contrastive divergence.
     ``shifted``, ``averaged`` and ``negated`` are steps of formulas which are none by themselves.
-    ``sources`` are the functions of the repository which returned it, each with the position in
-    the tuple (-1 for the whole). ``instance`` is the class that it is an object of. ``maker``
-    tells one loss from another. ``many``: a collection; ``each``: how many losses it is known
-    to hold. ``summed``: a ready-made loss that was told to sum and not to average.
+    ``sources`` are the calls which it came from; ``instance``, the class that it is an object of;
+    ``maker`` tells one loss from another. ``many``: a collection; ``each``: how many losses it is
+    known to hold. ``summed``: a ready-made loss that was told to sum and not to average.
     ``product``: a matrix product of data.
     """
 
@@ -52,7 +58,7 @@ class Value:
     shifted: bool = False
     averaged: bool = False
     negated: bool = False
-    sources: frozenset[tuple[str, int]] = frozenset()
+    sources: frozenset[Source] = frozenset()
     instance: str = ""
     maker: str = ""
     many: bool = False
@@ -81,6 +87,58 @@ def loss(maker: str, *, elementwise: bool = False, summed: bool = False) -> Valu
     return Value(Sort.ELEMENTWISE if elementwise else Sort.LOSS, maker=maker, summed=summed)
 
 
+def criterion(maker: str, *, elementwise: bool = False, summed: bool = False) -> Value:
+    """Return a loss function; ``many`` says that it gives one value for each element."""
+    return Value(Sort.CRITERION, maker=maker, many=elementwise, summed=summed)
+
+
+def instance_of(class_key: str, *, is_criterion: bool) -> Value:
+    """Return an object of a class of the repository."""
+    sort = Sort.CRITERION if is_criterion else Sort.DATA
+    return Value(sort, instance=class_key, maker=class_key)
+
+
+def collect(elements: Iterable[Value]) -> Value:
+    """Return a collection of values, which knows how many losses it holds."""
+    joined, count = CONSTANT, 0
+    for element in elements:
+        joined = join(joined, element)
+        count += max(1, element.each) if element.is_loss else 0
+    return replace(joined, many=True, each=count, averaged=False, instance="")
+
+
+def element_of(value: Value) -> Value:
+    """Return what iterating over a value gives; of an empty list, what it is filled with later."""
+    if value.many and value.sort is Sort.CONSTANT:
+        return DATA
+    return replace(value, many=False, each=0, instance="")
+
+
+def part_of(value: Value, position: int, *, named_loss: bool) -> Value:
+    """Return one of several results of a call: it is a loss only if its name says so."""
+    sources = frozenset((key, position if at < 0 else at) for key, at in value.sources)
+    if value.is_loss and not value.calculated and not named_loss:
+        return Value(Sort.DATA, sources=sources)
+    return replace(value, sources=sources, instance="")
+
+
+def differ(first: Value, second: Value) -> bool:
+    """Say whether two losses, or two loss functions, are different ones."""
+    both = (first.is_loss and second.is_loss) or first.sort is second.sort is Sort.CRITERION
+    return both and (first.maker, first.instance) != (second.maker, second.instance)
+
+
+def bare(value: Value) -> Value:
+    """Return a value without the evidence, which other code has given."""
+    return Value(
+        value.sort,
+        instance=value.instance,
+        maker=value.maker,
+        many=value.many,
+        summed=value.summed,
+    )
+
+
 def join(first: Value, second: Value) -> Value:
     """Return what a value is that may be either: the more telling sort, all evidence."""
     high, low = (first, second) if first.sort >= second.sort else (second, first)
@@ -100,6 +158,8 @@ def join(first: Value, second: Value) -> Value:
 
 def combine(operator: str, left: Value, right: Value, line: int) -> Value:
     """Return ``left operator right``. ``operator`` is one of ``+ - * / ** @`` and the like."""
+    if operator == "+" and (_is_list(left) or _is_list(right)):
+        return replace(join(left, right), many=True, each=left.each + right.each)
     for one, other in ((left, right), (right, left)):
         if one.sort is Sort.CONSTANT:
             return _with_constant(operator, other, line, exponent=one is right)
@@ -108,6 +168,8 @@ def combine(operator: str, left: Value, right: Value, line: int) -> Value:
     joined = _plain(join(left, right))
     if left.is_loss or right.is_loss:
         # a loss put together with another one, or weighed and masked by data
+        if operator != "+":
+            joined = replace(joined, sources=_loss_sources(left) | _loss_sources(right))
         return replace(joined, sort=Sort.LOSS, combination=joined.combination or line)
     if operator == "@":  # the layer of a network, or similarities which a loss may sum
         return Value(Sort.DATA, product=True)
@@ -122,6 +184,10 @@ def combine(operator: str, left: Value, right: Value, line: int) -> Value:
         difference=difference,
         sources=kept,
     )
+
+
+def _loss_sources(value: Value) -> frozenset[Source]:
+    return value.sources if value.is_loss else frozenset()
 
 
 def _with_constant(operator: str, other: Value, line: int, exponent: bool) -> Value:
@@ -179,6 +245,13 @@ def add_up(value: Value, line: int) -> Value:
     if value.each > 1:
         return replace(value, sort=Sort.LOSS, many=False, combination=value.combination or line)
     return replace(value, sort=Sort.LOSS, many=False, accumulation=value.accumulation or line)
+
+
+def _is_list(value: Value) -> bool:
+    """Say whether a value is a list, as ``layer.losses`` is where nothing else is known of it."""
+    plural = value.is_loss and value.maker.endswith("losses") and not value.maker.endswith("()")
+    untouched = not (value.calculated or value.accumulation or value.sources)
+    return value.many or (plural and untouched)
 
 
 def _plain(value: Value) -> Value:

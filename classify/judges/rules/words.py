@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import pairwise
+
+
+def vocabulary(text: str) -> frozenset[str]:
+    """Return the words of a text, which keeps a long list short."""
+    return frozenset(text.split())
+
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
 
-_LOSS = frozenset(
+_LOSS = vocabulary(
     "loss losses cost costs kl kld klds kldiv elbo nelbo nll bce objective penalty penalties"
-    " regularizer regularizers regularization regularisation regularize xent xentropy vlb"
+    " regularization regularisation regularize xent xentropy vlb"
     " criterion criterions lossfn lossfunc lossfunction mmd likelihood loglikelihood"
-    " crossentropy divergence discrepancy hinge err error errors".split()
+    " crossentropy divergence discrepancy hinge err error errors"
 )
 _ERROR = frozenset({"err", "error", "errors"})
 _LOSS_PAIRS = frozenset({("cross", "entropy"), ("free", "energy"), ("gradient", "penalty")})
-_AFTER_LOSS = frozenset(
+_AFTER_LOSS = vocabulary(
     "weight weights scale scales scaler coef coeff coefs coefficient coefficients factor factors"
     " lambda lam lambdas alpha beta gamma name names type types file path dir directory op str"
     " string key keys meter meters tracker trackers idx index indices mask masks freq every step"
@@ -23,40 +30,46 @@ _AFTER_LOSS = frozenset(
     " curves text txt message msg log logs logged history hist placeholder size shape dim dims"
     " grad grads gradient gradients var vars variable variables config args kwargs params module"
     " layer layers callback callbacks hook summary summaries writer line title label labels data"
-    " delta window queue deque rate schedule schedulers monitor list0 csv png json strategy mode"
-    " reduction metric metrics handler code codes class cls id ids count counts num".split()
+    " delta window queue deque rate schedule schedulers monitor csv png json strategy mode"
+    " reduction metric metrics handler code codes class cls id ids count counts num"
 )
-_LOGGED = frozenset(
+_LOGGED = vocabulary(
     "avg average averaged running epoch best prev previous last lowest min max history hist"
-    " smooth smoothed smoothing moving ema meter plot tracker diff ratio improvement old".split()
+    " smooth smoothed smoothing moving ema meter plot tracker diff ratio improvement old relative"
 )
-_FUNCTION = frozenset(
+_FUNCTION = vocabulary(
     "fn fns func funcs fct function functions criterion criterions factory class lossfn lossfunc"
-    " lossfunction object".split()
+    " lossfunction object"
 )
-_TELLING = frozenset(
+_TELLING = vocabulary(
     "plot log print save draw show load write record parse display dump visualize visualise"
-    " smooth format test assert check reset read register track setup report add".split()
+    " smooth format test assert check reset read register track setup report add"
 )
-_SCALAR = frozenset(
-    "size num n len length steps step batch lr eps epsilon alpha beta gamma lambda lam lmbda"
-    " lambd scale coef coeff factor epoch epochs iter iters iteration iterations count total rate"
-    " temperature tau world accum accumulation accumulate k t dim dims dimension channels height"
-    " width momentum decay nb samples seq ndim power exponent margin threshold delta tokens"
-    " examples gpus replicas workers every freq constant const bs sigma_min coefficient const"
-    " learning".split()
+_SCALAR = vocabulary(
+    "size num n len length steps step lr eps epsilon alpha beta gamma lambda lam lmbda lambd scale"
+    " coef coeff coefficient factor epoch epochs iter iters iteration iterations count total rate"
+    " frac fraction temperature tau world accum accumulation accumulate k dim dims dimension"
+    " channels height width momentum decay nb ndim power exponent margin threshold ntokens norm"
+    " normalizer denominator denom gpus replicas workers every freq constant const bs learning"
 )
-_CONFIGURATION = frozenset(
+_CONFIGURATION = vocabulary(
     "args arg opt opts cfg config conf flags hparams hps hp options settings hyperparams"
-    " hyperparameters hyper_params hypers c_args".split()
+    " hyperparameters hypers"
 )
-_OPTIMISER = frozenset(
+_OPTIMISER = vocabulary(
     "opt opts optim optims optimizer optimizers optimiser optimisers solver solvers adam sgd"
-    " rmsprop adagrad scaler amsgrad adamw".split()
+    " rmsprop adagrad scaler amsgrad adamw"
 )
-_UPDATE = frozenset("minimize minimise trainer update updates updater upd apply backprop".split())
-_TRAIN = frozenset("train trains training pretrain pretraining finetune learn learning".split())
-_OPERATION = frozenset("op ops step steps operation tensor opt".split())
+_UPDATE = vocabulary("minimize minimise trainer update updates updater upd apply backprop")
+_TRAIN = vocabulary("train trains training pretrain pretraining finetune learn learning")
+_OPERATION = vocabulary("op ops step steps operation tensor opt")
+_TRAINED = vocabulary(
+    "step steps op epoch epochs batch one on fn func function model network net generator"
+    " discriminator critic d g iteration single minibatch"
+)
+_WEIGHED = vocabulary("sample class pos token label instance example importance edge")
+_COUNTS = vocabulary("num n count counts len length size ntokens steps iters nb denominator")
+_COUNTED = vocabulary("tokens samples examples items words batches chars instances")
 _BOLTZMANN = re.compile(r"rbm|boltzmann|gibbs|contrastive_div|visible|\bcd_?k?\b|v_?bias", re.I)
 
 
@@ -93,6 +106,12 @@ def names_loss_function(name: str) -> bool:
 
 
 @cache
+def returns_loss(name: str) -> bool:
+    """Say whether a function that is defined under this name returns a loss."""
+    return names_loss_function(name) or bool({"regularizer", "regulariser"} & set(words(name)))
+
+
+@cache
 def names_criterion(name: str) -> bool:
     """Say whether the name stands for a loss function itself, rather than for its value."""
     found = words(name)
@@ -123,7 +142,17 @@ def names_scalar(path: str) -> bool:
     if any(part.lower() in _CONFIGURATION for part in parts[:-1]):
         return True
     last = parts[-1]
+    spoken = words(last)
+    if len(spoken) > 1 and spoken[-1] == "weight" and spoken[-2] not in _WEIGHED:
+        return True  # kld_weight, style_weight
     return bool(set(words(last)) & _SCALAR) or (last.isupper() and len(last) > 3)
+
+
+@cache
+def names_count(name: str) -> bool:
+    """Say whether a variable of this name counts something, by which sums are divided."""
+    found = set(words(name))
+    return bool(found & _COUNTS) or ("total" in found and bool(found & _COUNTED))
 
 
 @cache
@@ -159,10 +188,18 @@ def names_train_op(name: str) -> bool:
 def names_training(name: str) -> bool:
     """Say whether a function of this name trains, where its body cannot be read."""
     found = words(name)
-    return bool(found) and (
-        name in ("fit", "partial_fit", "train_on_batch", "fit_generator", "fit_one_cycle")
-        or found[0] in ("train", "pretrain", "finetune")
-        or name in ("optimize_parameters", "training_step", "learn")
+    if name in ("fit", "partial_fit", "fit_generator", "fit_one_cycle", "optimize_parameters"):
+        return True
+    trains = bool(found) and found[0] in ("train", "training", "pretrain", "finetune")
+    return trains and (len(found) == 1 or found[1] in _TRAINED)
+
+
+@cache
+def names_update(name: str) -> bool:
+    """Say whether a variable of this name holds a step by which weights are changed."""
+    plain = name.lower()
+    return plain[:2] in ("dw", "dv", "dh", "db") or any(
+        word in plain for word in ("upd", "grad", "delta", "new_")
     )
 
 
@@ -185,6 +222,4 @@ def _is_loss(word: str) -> bool:
 
 
 def _speaks_of_loss(found: tuple[str, ...]) -> bool:
-    return any(_is_loss(w) for w in found) or any(
-        pair in _LOSS_PAIRS for pair in zip(found, found[1:], strict=False)
-    )
+    return any(_is_loss(w) for w in found) or any(pair in _LOSS_PAIRS for pair in pairwise(found))

@@ -1,0 +1,289 @@
+"""What calls make of the values that they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tree_sitter import Node
+
+from classify.judges.rules import library, values
+from classify.judges.rules.evidence import CONTRAST
+from classify.judges.rules.library import Does
+from classify.judges.rules.names import (
+    CONTAINERS,
+    Names,
+    criterion_of,
+    is_summed,
+    is_unreduced,
+)
+from classify.judges.rules.tree import (
+    Arguments,
+    callee_of,
+    last_name,
+    line_of,
+    path_of,
+    receiver_of,
+    string_of,
+    text_of,
+)
+from classify.judges.rules.values import CONSTANT, DATA, LOGGED, Sort, Value
+from classify.judges.rules.words import (
+    names_criterion,
+    names_loss,
+    names_loss_function,
+    names_optimiser,
+    names_size,
+    vocabulary,
+)
+
+_OPERATORS = {
+    name: operator
+    for operator, names in {
+        "@": "matmul mm bmm dot einsum inner",
+        "+": "add add_",
+        # distances are functions of a difference
+        "-": "sub subtract sub_ cdist pairwise_distance dist squared_difference",
+        "*": "mul multiply mul_ scalar_mul cosine_similarity",
+        "/": "div divide div_ truediv true_divide divide_no_nan",
+        "**": "pow power",
+    }.items()
+    for name in names.split()
+}
+_MINIMISERS = vocabulary(
+    "minimize minimise compute_gradients optimize_loss create_train_op manual_backward get_updates"
+)
+_DIFFERENTIATORS = vocabulary("gradient gradients get_gradients")
+_ASSIGNERS = vocabulary("assign assign_add assign_sub add_ sub_ copy_")
+_FORWARD = ("forward", "__call__", "call")
+
+
+class Call:
+    """A call, with the values that it is given."""
+
+    def __init__(
+        self, names: Names, node: Node, given: Arguments, on: Value, passed: Sequence[Value]
+    ) -> None:
+        """Take the value of the receiver, and those of the arguments in order."""
+        self._names = names
+        self._node = node
+        self._given = given
+        self._on = on
+        self._passed = passed
+        self._first = passed[0] if passed else DATA
+        self._line = line_of(node)
+        self._name = callee_of(node)
+        self._path = path_of(node.child_by_field_name("function"))
+        self._receiver = receiver_of(node)
+        self._dotted = names.resolve(self._path)
+
+    def result(self) -> Value:
+        """Return the call's value, once what it does with losses is noted."""
+        self._note()
+        on = self._on
+        if on.sort is Sort.CRITERION or on.instance:
+            if self._name in ("cuda", "to", "eval", "train", "double", "float", "half"):
+                return on
+            return self._of_function()
+        if self._fills_list():
+            self._names.append(path_of(self._receiver), self._passed[-1], self._line)
+            return DATA
+        if self._receiver is None or library.is_framework(self._dotted):
+            # a repository's own `log` or `mean_flat` does what its name says
+            own = "::" in self._dotted and not library.is_bare(self._name)
+            found = None if own else self._of_framework()
+        else:
+            found = self._of_method()
+        return found if found is not None else self._of_function()
+
+    def _fills_list(self) -> bool:
+        listing = self._name in ("append", "extend", "insert")
+        return bool(
+            (listing or (self._name == "add" and self._on.many))
+            and self._passed
+            and path_of(self._receiver)
+        )
+
+    # --- what the call does with losses ---------------------------------------------------------
+
+    def _note(self) -> None:
+        """Note which value training minimises, if it is by this call."""
+        analysis, first = self._names.analysis, self._first
+        loss = self._named("loss", "total_loss")
+        if self._name == "backward" and self._receiver is not None:
+            given = self._given.positional and not self._on.is_loss
+            value = first if given else self._on
+            if value.sort is not Sort.CONSTANT:
+                analysis.train(value, "is propagated backward", self._line)
+        elif self._name in _MINIMISERS and (self._passed or loss is not None):
+            analysis.train(loss or first, "is minimised", self._line)
+        elif self._name in _DIFFERENTIATORS and len(self._passed) >= 2:
+            if first.is_loss or (first.formula and first.averaged):
+                analysis.train(replace(first, sources=frozenset()), "is differentiated", self._line)
+        elif self._name == "add_loss":
+            analysis.train(first, "is added to the model's losses", self._line)
+        elif self._name == "add_to_collection" and len(self._passed) >= 2:
+            name = self._given.get(0, "name")
+            if names_loss(last_name(f"[{string_of(name)}]")) or "LOSSES" in text_of(name):
+                analysis.train(self._passed[1], "joins a collection of losses", self._line)
+        elif self._name.endswith("Spec") and loss is not None:
+            analysis.train(loss, "is given to the estimator", self._line)
+        elif self._name in _ASSIGNERS and self._names.boltzmann and not self._on.is_loss:
+            difference = max((p.difference for p in self._passed), default=0)
+            if difference:
+                target = f"updates `{path_of(self._receiver)}`"
+                analysis.find(CONTRAST, difference, target, self._line)
+        for key, argument in self._given.named.items():
+            if argument.type == "conditional_expression" and names_criterion(key):
+                self._choose(argument)
+
+    def _named(self, *keys: str) -> Value | None:
+        """Return the value of a named argument."""
+        position = len(self._given.positional)
+        for key, value in zip(self._given.named, self._passed[position:], strict=True):
+            if key in keys:
+                return value
+        return None
+
+    def _choose(self, argument: Node) -> None:
+        """Note a loss function that is given only under a condition."""
+        parts = [c for c in argument.named_children if c.type != "comment"]
+        if len(parts) == 3 and all(p.type in ("identifier", "none") for p in (parts[0], parts[2])):
+            line = line_of(argument)
+            self._names.analysis.find("chooses among loss functions", line, "is used", line)
+
+    # --- results --------------------------------------------------------------------------------
+
+    def _of_framework(self) -> Value | None:
+        """Return the result of a framework's function or of a builtin."""
+        name, first, line = self._name, self._first, self._line
+        known = self._names.known.get(self._path)
+        if known is not None and (known.sort is Sort.CRITERION or known.instance):
+            return None
+        if library.is_loss_function(self._dotted):
+            return self._ready_made()
+        if library.is_loss_class(self._dotted):
+            return criterion_of(self._dotted, self._given)
+        builtin = self._dotted == name or "::" in self._dotted
+        if builtin and name == "float":
+            return LOGGED if first.sort >= Sort.CRITERION else first
+        if builtin and name == "sum":
+            return values.add_up(first, line) if first.is_loss else values.reduce(first, line)
+        action = library.does(name)
+        if action is None or (builtin and not library.is_bare(name)):
+            return None
+        if name in ("zip", "enumerate"):
+            return replace(values.collect(self._passed), each=0)
+        if name in ("negative", "neg"):
+            return values.negate(first, line)
+        if name == "stop_gradient":
+            return LOGGED if first.is_loss or first.formula else DATA
+        if len(self._passed) >= 2:
+            if name in _OPERATORS:
+                left, right = self._passed[-2:] if name == "einsum" else self._passed[:2]
+                return values.combine(_OPERATORS[name], left, right, line)
+            if name in ("where", "boolean_mask"):
+                return replace(values.join(self._passed[-2], self._passed[-1]), instance="")
+            if name in ("maximum", "minimum", "max", "min"):
+                second = self._passed[1]
+                first = replace(values.join(first, second), shifted=first.shifted or second.shifted)
+        return _apply(action, first, line)
+
+    def _ready_made(self) -> Value:
+        """Return the value of a framework's loss function."""
+        first = self._first
+        if self._name == "l2_loss" and first.difference:  # half the squared distance of two
+            return replace(values.reduce(first, self._line), formula=first.formula or self._line)
+        reduced = "reduction" in self._given.named or not library.is_elementwise(self._dotted)
+        return values.loss(
+            self._dotted,
+            elementwise=is_unreduced(self._given) or not reduced,
+            summed=is_summed(self._given),
+        )
+
+    def _of_method(self) -> Value | None:
+        """Return the result of a tensor's or a collection's method."""
+        name, on, line = self._name, self._on, self._line
+        action = library.does(name)
+        if action is None or (name in ("get", "pop") and not on.is_loss):
+            return None
+        if action is Does.LOGS:
+            return LOGGED if name == "run" or on.sort >= Sort.CRITERION else on
+        if name in _OPERATORS and self._passed:
+            return values.combine(_OPERATORS[name], on, self._first, line)
+        if name == "detach" and on.is_loss:
+            return LOGGED
+        if name == "scale" and self._passed:  # scaler.scale(loss).backward()
+            return self._first
+        if name in ("neg", "negative"):
+            return values.negate(on, line)
+        return _apply(action, on, line)
+
+    def _of_function(self) -> Value:
+        """Return the result of a call that is no known arithmetic: a value of its own."""
+        name, path, program = self._name, self._path, self._names.program
+        function = self._names.known.get(path) or self._names.attribute(path)
+        if function is None and self._on.sort is Sort.CRITERION and path.endswith("()"):
+            function = self._on
+        if function is not None and function.sort is Sort.CRITERION and not function.instance:
+            maker = function.maker or path
+            return values.loss(maker, elementwise=function.many, summed=function.summed)
+        target = self._target(function)
+        if target in program.classes:
+            return self._names.instance(target)
+        sources = frozenset({(target, -1)}) if target in program.functions else frozenset()
+        self._names.analysis.called.add(target)
+        if {(target, -1), (target, 0)} & self._names.producers:
+            return replace(values.loss(target), sources=sources)
+        if function is not None and function.sort is Sort.CRITERION:
+            return replace(values.loss(function.maker), sources=sources)
+        called = path.endswith("()")  # nn.MSELoss()(x, y)
+        last = name or last_name(path)
+        made = names_criterion(last) and (last[:1].isupper() or target in program.functions)
+        if made and not called:
+            return values.criterion(self._dotted)
+        if (names_loss_function(last) or (called and names_criterion(last))) and not (
+            names_optimiser(last)
+        ):
+            return replace(values.loss(self._dotted + "()"), sources=sources)
+        if name in CONTAINERS:
+            return Value(Sort.DATA, many=True, maker=name)
+        if name[:1].isupper() and not name.isupper():  # D(x) is a network more often than a class
+            return Value(Sort.DATA, instance="object", maker=name)
+        return CONSTANT if names_size(name) else Value(Sort.DATA, sources=sources)
+
+    def _target(self, function: Value | None) -> str:
+        """Return the key of the function or class of the repository that is called, or nothing."""
+        program, name = self._names.program, self._name
+        if function is not None and function.instance:
+            return self._method(function.instance, *_FORWARD)
+        if "::" in self._dotted:
+            return self._dotted
+        if self._path in (f"self.{name}", f"cls.{name}") or self._path == f"super().{name}":
+            return self._method(self._names.code.class_key, name)
+        if self._receiver is None and self._path.endswith("()") and self._on.instance:
+            return self._method(self._on.instance, *_FORWARD)
+        return self._method(self._on.instance, name) if self._on.instance in program.classes else ""
+
+    def _method(self, class_key: str | None, *names: str) -> str:
+        found = (self._names.program.method(class_key, name) for name in names)
+        return next((code.key for code in found if code is not None), "")
+
+
+def _apply(action: Does, value: Value, line: int) -> Value:
+    """Return what a known function of one value makes of it."""
+    value = replace(value, instance="")
+    match action:
+        case Does.ACTIVATES:
+            return values.activate(value, line)
+        case Does.REDUCES:
+            return values.reduce(value, line)
+        case Does.SUMS:
+            return values.add_up(replace(value, each=max(value.each, 2)), line)
+        case Does.TRANSFORMS:
+            return values.transform(value, line)
+        case Does.MEASURES:
+            return CONSTANT
+        case Does.LOGS:
+            return LOGGED if value.sort >= Sort.CRITERION else value
+    return value

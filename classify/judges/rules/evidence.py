@@ -1,0 +1,94 @@
+"""What following the values of a piece of code brings to light, as it is written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from classify.judges.rules.values import Sort, Source, Value
+
+CONTRAST = "subtracts one phase's statistics from the other's"
+_CHOICE = "chooses among losses"
+Arms = tuple[tuple[int, int], ...]
+"""Where a statement stands: in which arm of which branches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Evidence that a loss is calculated: what happens on ``line``, and where it is used."""
+
+    what: str
+    line: int
+    use: str
+    used_on: int
+
+
+def evidence(value: Value, use: str, used_on: int, *, trained: bool) -> Finding | None:
+    """Return what shows that a value is a loss which was calculated, if something does.
+
+    Adding up a loss over a loop counts only where the sum is ``trained``: elsewhere it is the
+    book-keeping of a report.
+    """
+    if value.sort is Sort.LOGGED:
+        return None
+    found = {
+        "puts losses together by arithmetic": value.combination,
+        _CHOICE: value.choice,
+        "reduces an element-wise loss": value.reduction,
+        "adds up losses": value.accumulation if trained else 0,
+        "calculates a loss by its formula": 0 if value.is_loss else value.formula,
+    }
+    return next((Finding(w, line, use, used_on or line) for w, line in found.items() if line), None)
+
+
+@dataclass(slots=True)
+class Analysis:
+    """What one piece of code does with losses, without its nested functions.
+
+    ``returned`` holds a tuple of values for each return; ``trained``, where the values come from
+    that are minimised here; ``called``, the functions of the repository that are called; ``bound``,
+    what names hold in the end.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    returned: list[tuple[int, tuple[Value, ...]]] = field(default_factory=list)
+    trained: set[Source] = field(default_factory=set)
+    called: set[str] = field(default_factory=set)
+    bound: dict[str, Value] = field(default_factory=dict)
+    _made: dict[str, list[tuple[Arms, str, int]]] = field(default_factory=dict)
+
+    def use(self, value: Value, use: str, line: int) -> None:
+        """Note that a value is used as a loss."""
+        if (found := evidence(value, use, line, trained=False)) is not None:
+            self.findings.append(found)
+
+    def train(self, value: Value, use: str, line: int) -> None:
+        """Note that training minimises a value."""
+        if (found := evidence(value, use, line, trained=True)) is not None:
+            self.findings.append(found)
+        self.trained |= value.sources
+
+    def find(self, what: str, line: int, use: str, used_on: int) -> None:
+        """Note other evidence."""
+        self.findings.append(Finding(what, line, use, used_on))
+
+    def made(self, path: str, arms: Arms, maker: str, line: int) -> None:
+        """Note which loss, or loss function, a name gets in which arm of which branch."""
+        if maker and maker != path:
+            self._made.setdefault(path, []).append((arms, maker, line))
+
+    def choices(self) -> None:
+        """Find the branches whose arms give a name different losses, or return different ones."""
+        for path, made in self._made.items():
+            for position, (arms, maker, line) in enumerate(made):
+                if any(
+                    maker != other and (_exclude(arms, there) or (path == "return" and there))
+                    for there, other, _ in made[:position]
+                ):
+                    use = "is returned" if path == "return" else f"becomes `{path}`"
+                    self.find(_CHOICE, line, use, line)
+
+
+def _exclude(arms: Arms, others: Arms) -> bool:
+    """Say whether two places stand in different arms of one branch."""
+    there = dict(others)
+    return any(there.get(branch, arm) != arm for branch, arm in arms)

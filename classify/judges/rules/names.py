@@ -1,0 +1,254 @@
+"""What the names of a piece of code hold while its values are followed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tree_sitter import Node
+
+from classify.judges.rules import library, values
+from classify.judges.rules.evidence import CONTRAST, Analysis
+from classify.judges.rules.program import Code, Program
+from classify.judges.rules.tree import (
+    FUNCTION,
+    Arguments,
+    Statement,
+    arguments_of,
+    last_name,
+    line_of,
+    parameters_of,
+    path_of,
+    text_of,
+)
+from classify.judges.rules.values import CONSTANT, LOGGED, Sort, Source, Value
+from classify.judges.rules.words import (
+    names_count,
+    names_criterion,
+    names_error,
+    names_logged,
+    names_loss,
+    names_loss_function,
+    names_scalar,
+    names_update,
+    names_weight,
+    speaks_of_boltzmann,
+    vocabulary,
+)
+
+CONTAINERS = vocabulary("list dict defaultdict OrderedDict set deque tuple Counter")
+
+
+class Names:
+    """The values of names, by their paths (``loss``, ``self.loss``, ``losses['kl']``).
+
+    A name that the code does not bind is judged by what the module binds it to, by what the
+    class sets the attribute to, and at last by what it says.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        code: Code,
+        producers: frozenset[Source],
+        around: dict[str, Value],
+        analysis: Analysis,
+    ) -> None:
+        """Take the functions known to return a loss, and the values of the module's names."""
+        self.program = program
+        self.code = code
+        self.producers = producers
+        self.analysis = analysis
+        self.known = dict(around)
+        self.statement = Statement(code.node)
+        self._bound_in: dict[str, tuple[int, ...]] = {}
+        self.boltzmann = speaks_of_boltzmann(
+            f"{code.path.rpartition('/')[2]} {code.qualname} {text_of(code.node)}"
+        )
+        for name, default in parameters_of(code.node).items() if code.node.type == FUNCTION else ():
+            self.known.pop(name, None)
+            self._bound_in[name] = ()
+            if default is not None and default.type in ("integer", "float", "true", "false"):
+                self.known[name] = CONSTANT
+
+    # --- binding --------------------------------------------------------------------------------
+
+    def assign(self, path: str, value: Value, expression: Node, line: int) -> None:
+        """Bind a name to the value of an expression by a plain assignment."""
+        before = self.known.get(path)
+        if before is not None and self.statement.conditional and value.sort is Sort.CONSTANT:
+            # `loss = None` in one arm leaves what the other arm gives it
+            value = before
+        self.contrast(path, value, line)
+        self.note_maker(path, value, expression)
+        if before is not None and accumulates(path, expression):
+            value = self._accumulated(path, value, line)
+        self.bind(path, value, line)
+
+    def augment(self, path: str, operator: str, before: Value, value: Value, line: int) -> None:
+        """Bind a name by ``+=`` and its like."""
+        self.contrast(path, value, line)
+        fresh = before.sort is Sort.CONSTANT and not before.many
+        if operator == "+" and value.is_loss and (fresh or self.in_inner_loop(path)):
+            self.bind(path, self._accumulated(path, value, line), line)
+        else:
+            self.bind(path, values.combine(operator, before, value, line), line)
+
+    def bind(self, path: str, value: Value, line: int = 0) -> None:
+        """Bind a name, and note if it gets a loss that was calculated here."""
+        name, use = last_name(path), f"becomes `{path}`"
+        if names_logged(name):
+            pass
+        elif names_loss(name) and value.sort >= Sort.DATA:
+            # an error may be a metric: as a loss it is at least averaged
+            if value.is_loss or value.averaged or not names_error(name):
+                self.analysis.use(value, use, line)
+            container = value.many and value.maker in CONTAINERS
+            if value.sort is Sort.DATA and not (value.formula or value.instance or container):
+                value = replace(value, sort=Sort.LOSS, maker=value.maker or path)
+        elif value.sort is Sort.DATA and names_count(name):
+            value = CONSTANT
+        elif value.is_loss:
+            # what losses are put together for shows only where the result is used as a loss
+            self.analysis.use(replace(value, combination=0), use, line)
+        self.known[path] = value
+        self._bound_in[path] = self.statement.loops
+
+    def append(self, path: str, value: Value, line: int) -> None:
+        """Put a value into the collection of this name."""
+        name = last_name(path)
+        if names_loss(name) and not names_logged(name) and value.sort >= Sort.DATA:
+            self.analysis.use(value, f"goes into `{path}`", line)
+            if value.sort is Sort.DATA:
+                value = replace(value, sort=Sort.LOSS, maker=path)
+        if value.sort is Sort.LOGGED:
+            self.known[path] = LOGGED
+            return
+        before = self.known.get(path, CONSTANT)
+        count = before.each + (max(1, value.each) if not self.in_inner_loop(path) else 0)
+        plain = replace(value, combination=0, reduction=0, choice=0) if value.is_loss else value
+        both = values.join(before, plain)
+        self.known[path] = replace(both, many=True, each=count if value.is_loss else before.each)
+
+    def note_maker(self, path: str, value: Value, expression: Node) -> None:
+        """Note which loss, or loss function, a name gets in this arm of a branch."""
+        if value.sort < Sort.CRITERION:
+            return
+        maker = value.maker + value.instance
+        if value.is_loss and expression.type in ("identifier", "attribute", "subscript"):
+            named = path_of(expression)
+            maker = named if names_loss(last_name(named)) and path != "return" else ""
+        self.analysis.made(path, self.statement.arms, maker, line_of(expression))
+
+    def contrast(self, path: str, value: Value, line: int) -> None:
+        """Note the update of a Boltzmann machine by the difference of its two phases."""
+        if not self.boltzmann or not value.difference or value.is_loss:
+            return
+        name = last_name(path)
+        kept = "." in path or self.statement.node.type == "augmented_assignment"
+        if names_update(name) or (kept and names_weight(name)):
+            self.analysis.find(CONTRAST, value.difference, f"becomes `{path}`", line)
+
+    def in_inner_loop(self, path: str) -> bool:
+        """Say whether the statement is in a loop that the name's last binding is not in."""
+        loops = self.statement.loops
+        return bool(loops) and loops[-1] not in self._bound_in.get(path, ())
+
+    def _accumulated(self, path: str, value: Value, line: int) -> Value:
+        """Return a sum of losses over a loop; outside of the loop it is the loss itself."""
+        if not value.is_loss or not self.in_inner_loop(path):
+            return value
+        before = self.known.get(path, value)
+        kept = values.join(before, value) if before.is_loss else value
+        other = kept.combination if kept.combination != line else 0
+        return replace(
+            kept,
+            sort=Sort.LOSS,
+            combination=value.combination or other,
+            accumulation=kept.accumulation or line,
+            summed=False,
+        )
+
+    # --- looking up -----------------------------------------------------------------------------
+
+    def resolve(self, path: str) -> str:
+        """Return what a path means here: itself if the code binds its head."""
+        if path.partition(".")[0] in self._bound_in or "[" in path or "(" in path:
+            return path
+        return self.program.resolve(self.code, path)
+
+    def unbound(self, path: str) -> Value:
+        """Return what a name holds that this code does not bind."""
+        name = last_name(path)
+        dotted = self.program.resolve(self.code, path) if "[" not in path else path
+        if library.is_loss_function(dotted) or library.is_loss_class(dotted):
+            return values.criterion(dotted)
+        if (found := self.attribute(path)) is not None:
+            return found
+        known = dotted in self.program.functions and names_loss_function(name)
+        if known or names_criterion(name):
+            return values.criterion(dotted)
+        if names_loss(name):
+            return values.loss(path)
+        return CONSTANT if names_scalar(path) else Value()
+
+    def attribute(self, path: str) -> Value | None:
+        """Return what a method of the class sets ``self.name`` to, if that is telling."""
+        if not path.startswith("self.") or path.count(".") > 1 or path.endswith("]"):
+            return None
+        for code, expression in self.program.attribute(self.code.class_key, last_name(path)):
+            if expression.type in ("integer", "float"):
+                return CONSTANT
+            if (found := self._constructed(code, expression)) is not None:
+                return found
+        return None
+
+    def _constructed(self, code: Code, expression: Node) -> Value | None:
+        """Return the loss function, or the object of a class, that an expression constructs."""
+        if expression.type != "call":
+            return None
+        function = expression.child_by_field_name("function")
+        path = path_of(function)
+        if function is not None and path.endswith(("().cuda", "().to")):
+            inner = function.child_by_field_name("object")
+            return self._constructed(code, inner) if inner is not None else None
+        dotted = self.program.resolve(code, path)
+        if library.is_loss_class(dotted):
+            return criterion_of(dotted, arguments_of(expression))
+        return self.instance(dotted) if dotted in self.program.classes else None
+
+    def instance(self, class_key: str) -> Value:
+        """Return an object of a class of the repository."""
+        name = last_name(class_key.rpartition("::")[2])
+        return values.instance_of(class_key, is_criterion=names_criterion(name))
+
+
+def criterion_of(dotted: str, given: Arguments) -> Value:
+    """Return the loss function that a loss class makes of its arguments."""
+    return values.criterion(dotted, elementwise=is_unreduced(given), summed=is_summed(given))
+
+
+def is_unreduced(given: Arguments) -> bool:
+    """Say whether a loss is told to give one value for each element."""
+    return _reduction(given) == "none" or text_of(given.named.get("reduce")) == "False"
+
+
+def is_summed(given: Arguments) -> bool:
+    """Say whether a loss is told to sum."""
+    return _reduction(given) == "sum" or text_of(given.named.get("size_average")) == "False"
+
+
+def _reduction(given: Arguments) -> str:
+    return text_of(given.named.get("reduction")).strip("'\"").rpartition(".")[2].lower()
+
+
+def accumulates(path: str, expression: Node | None) -> bool:
+    """Say whether an expression is ``path + ...``."""
+    inside = False
+    while expression is not None:
+        if expression.type == "binary_operator":
+            expression, inside = expression.child_by_field_name("left"), True
+        elif expression.type == "parenthesized_expression" and expression.named_children:
+            expression = expression.named_children[0]
+        else:
+            return inside and path_of(expression) == path
+    return False
