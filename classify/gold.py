@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from classify.errors import GoldError
+from classify.intervals import Strata
 from classify.metrics import CATEGORIES
 
 KEY = ["repository", "path", "start_line"]
 """What names a snippet in a gold file and in a table of placements."""
 REQUIRED = [*KEY, "label"]
+DESIGN = ["sampling_stratum", "stratum_size", "stratum_sampled"]
+"""What says how a gold file was drawn: a row's stratum, how many snippets that has, and how many
+of them were drawn to be labelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +65,9 @@ def read_gold(path: Path) -> Gold:
     contested = 0
     columns: list[str] = []
     lines: dict[tuple[str, str, int], int] = {}
-    for line, row in _records(path):
+    for line, row in records(path):
         columns = columns or list(row)
-        start_line = _start_line(row["start_line"], f"line {line} of {path}")
+        start_line = line_number(row["start_line"], f"line {line} of {path}")
         first = lines.setdefault((row["repository"], row["path"], start_line), line)
         if first != line:
             raise GoldError(
@@ -98,13 +103,42 @@ def match(gold_rows: pd.DataFrame, placements: pd.DataFrame) -> Match:
     return Match(rows, len(gold_rows) - len(rows), other_commit)
 
 
-def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Give each row by column, stripped, with the line of the file in which it begins."""
+def sampling_strata(rows: pd.DataFrame) -> Strata | None:
+    """Return how gold rows were drawn, from the columns ``DESIGN``; None where there are none.
+
+    Raises GoldError if a stratum's sizes are not the same in all its rows, are no positive
+    integers, or are smaller than what was drawn of it.
+    """
+    if not set(DESIGN) <= set(rows.columns):
+        return None
+    stratum, names = pd.factorize(rows["sampling_stratum"])
+    sizes = []
+    for name, of_stratum in rows.groupby("sampling_stratum", sort=False):
+        said = of_stratum[DESIGN[1:]].astype(str).drop_duplicates().to_numpy().tolist()
+        size, drawn = said[0]
+        whole = all(re.fullmatch(r"[0-9]{1,15}", number) for number in said[0])
+        if len(said) > 1 or not whole or not len(of_stratum) <= int(drawn) <= int(size):
+            raise GoldError(
+                f"Expected one stratum_size and one stratum_sampled of the stratum {name!r}, no "
+                f"fewer than its {len(of_stratum)} labelled rows, found "
+                f"{' and '.join(f'{s} and {d}' for s, d in said[:2])}; mend them, or delete the "
+                f"column sampling_stratum."
+            )
+        sizes.append((int(size), int(drawn)))
+    both = np.array(sizes, dtype=float).reshape(len(names), 2)
+    return Strata(stratum, both[:, 0], both[:, 1])
+
+
+def records(path: Path, required: Sequence[str] = REQUIRED) -> Iterator[tuple[int, dict[str, str]]]:
+    """Give each row by column, stripped, with the line of the file in which it begins.
+
+    Raises GoldError if the file cannot be read, is no CSV, or lacks a ``required`` column.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = [name.strip() for name in next(reader, [])]
-            _check_header(header, path)
+            _check_header(header, path, required)
             line = reader.line_num + 1
             for fields in reader:
                 if fields:
@@ -118,7 +152,7 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     except OSError as error:
         raise GoldError(
             f"Expected a gold file at {path}, found none that can be read ({error.strerror}); "
-            f"give the path of a CSV file with the columns {', '.join(REQUIRED)}."
+            f"give the path of a CSV file with the columns {', '.join(required)}."
         ) from error
     except UnicodeDecodeError as error:
         raise GoldError(
@@ -131,13 +165,13 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         ) from error
 
 
-def _check_header(header: list[str], path: Path) -> None:
-    missing = [name for name in REQUIRED if name not in header]
+def _check_header(header: list[str], path: Path, required: Sequence[str]) -> None:
+    missing = [name for name in required if name not in header]
     if missing:
         found = ", ".join(header)[:200] if any(header) else "none"
         raise GoldError(
             f"Expected the column {missing[0]!r} in {path}, found {found}; "
-            f"a gold file has the columns {', '.join(REQUIRED)}."
+            f"it must have the columns {', '.join(required)}."
         )
     twice = [name for name in header if header.count(name) > 1]
     if twice:
@@ -146,7 +180,8 @@ def _check_header(header: list[str], path: Path) -> None:
         )
 
 
-def _start_line(text: str, where: str) -> int:
+def line_number(text: str, where: str) -> int:
+    """Return the line number that ``text`` is; ``where`` names its place in the GoldError."""
     if not re.fullmatch(r"0*[1-9][0-9]{0,8}", text):
         raise GoldError(
             f"Expected a line number, a positive integer, in the column 'start_line', found "

@@ -63,22 +63,36 @@ def confusion(actual: Iterable[str], predicted: Iterable[str | None]) -> pd.Data
     Rows are the five categories, columns those and ``unplaced``, all in fixed order. None or
     NaN in ``predicted`` means unplaced. Raises ValueError on any other label.
     """
+    rows, columns = codes(actual, predicted)
+    cells = np.zeros((len(CATEGORIES), len(CATEGORIES) + 1), dtype=int)
+    np.add.at(cells, (rows, columns), 1)
+    return pd.DataFrame(
+        cells,
+        index=pd.Index(CATEGORIES, name="actual"),
+        columns=pd.Index((*CATEGORIES, UNPLACED), name="predicted"),
+    )
+
+
+def codes(
+    actual: Iterable[str], predicted: Iterable[str | None]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the row and the column of each snippet in the frame of ``confusion``.
+
+    Raises ValueError as ``confusion`` does.
+    """
     true = pd.Series(list(actual), dtype=object)
     placed = pd.Series(list(predicted), dtype=object)
     if len(true) != len(placed):
         raise ValueError(f"{len(true)} true labels, but {len(placed)} placements")
     placed = placed.where(placed.notna(), UNPLACED)
+    found = []
     for labels, known in ((true, CATEGORIES), (placed, (*CATEGORIES, UNPLACED))):
-        unknown = sorted(set(labels) - set(known))
-        if unknown:
+        code = pd.Index(known).get_indexer(pd.Index(labels, dtype=object))
+        if (code < 0).any():
+            unknown = sorted(set(labels) - set(known))
             raise ValueError(f"expected labels out of {', '.join(known)}; found {unknown[0]!r}")
-    cells = pd.crosstab(true, placed)
-    table = cells.reindex(
-        index=pd.Index(CATEGORIES, name="actual"),
-        columns=pd.Index((*CATEGORIES, UNPLACED), name="predicted"),
-        fill_value=0,
-    )
-    return table.astype(int)
+        found.append(code)
+    return found[0], found[1]
 
 
 def counts(matrix: pd.DataFrame) -> pd.DataFrame:
@@ -134,6 +148,28 @@ def accuracy(matrix: pd.DataFrame) -> float:
     return float(np.diag(matrix[list(CATEGORIES)]).sum() / _occurring(matrix.sum(axis=1)))
 
 
+def balanced_accuracy(matrix: pd.DataFrame) -> float:
+    """Return the plain mean recall of the categories that truly occur, of ``confusion``."""
+    each = scores(counts(matrix))
+    _occurring(each["support"])
+    return float(each.loc[each["support"] > 0, "recall"].mean())
+
+
+def matthews(matrix: pd.DataFrame) -> float:
+    """Return Matthews' correlation of true categories and placements, of ``confusion``.
+
+    The coefficient for several categories (Gorodkin 2004), from -1 to 1, with ``unplaced`` as
+    a placement like any other; 0 where all snippets are of one category, or placed in one.
+    """
+    n = _occurring(matrix.sum(axis=1))
+    cells = matrix.to_numpy(dtype=float) / n
+    true, placed = np.append(cells.sum(axis=1), 0.0), cells.sum(axis=0)
+    spread = (1 - (true**2).sum()) * (1 - (placed**2).sum())
+    if spread < 1e-12:
+        return 0.0
+    return float((np.trace(cells) - true @ placed) / math.sqrt(spread))
+
+
 def coverage(matrix: pd.DataFrame) -> float:
     """Return the share of snippets that have a placement, from a frame of ``confusion``."""
     return float(1 - matrix[UNPLACED].sum() / _occurring(matrix.sum(axis=1)))
@@ -148,7 +184,7 @@ def wilson(p: float, n: float, confidence: float) -> Interval:
     """
     if not (0 <= p <= 1 and n > 0):
         raise ValueError(f"expected a proportion and a positive sample size, found {p} and {n}")
-    z = _quantile(confidence)
+    z = normal_quantile(confidence)
     shrink = 1 + z**2 / n
     centre = (p + z**2 / (2 * n)) / shrink
     half_width = z / shrink * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
@@ -174,7 +210,7 @@ def f1_interval(
     nu = tp + fp + fn
     if min(tp, fp, fn) < 0 or nu == 0:
         raise ValueError(f"expected counts that are not all 0, found tp={tp}, fp={fp}, fn={fn}")
-    z = _quantile(confidence)
+    z = normal_quantile(confidence)
     f1 = 2 * tp / (2 * tp + fp + fn)
     match method:
         case "wilson_indirect":
@@ -212,8 +248,7 @@ def weighted_f1_delta(matrix: pd.DataFrame, confidence: float) -> Interval:
     """
     n = _occurring(matrix.sum(axis=1))
     shares = matrix.to_numpy(dtype=float) / n
-    gradient = weighted_f1_gradient(matrix).to_numpy()
-    estimate = weighted_f1(counts(matrix))
+    estimate, gradient = linearised_weighted_f1(shares)
     variance = float((gradient**2 * shares).sum() - estimate**2) / n
     effective = estimate * (1 - estimate) / variance if variance > 1e-12 / n else float(n)
     at_effective = wilson(estimate, effective, confidence)
@@ -229,7 +264,20 @@ def weighted_f1_gradient(matrix: pd.DataFrame) -> pd.DataFrame:
     G_ij = 2 d_i s_i/(r_i+s_i)² - 2 r_j d_j/(r_j+s_j)² + [i=j] 2 r_i/(r_i+s_i). The value at a
     snippet's cell is its linearised score, from which variances under other designs follow.
     """
-    shares = matrix.to_numpy(dtype=float) / _occurring(matrix.sum(axis=1))
+    _, gradient = linearised_weighted_f1(
+        matrix.to_numpy(dtype=float) / _occurring(matrix.sum(axis=1))
+    )
+    return pd.DataFrame(gradient, index=matrix.index, columns=matrix.columns)
+
+
+def linearised_weighted_f1(
+    shares: NDArray[np.float64],
+) -> tuple[float, NDArray[np.float64]]:
+    """Return the weighted F1 of cell shares that add up to 1, and its gradient.
+
+    ``shares`` and the gradient have the rows and columns of ``confusion``; the shares may come
+    from weighted snippets. Formulas as in ``weighted_f1_gradient``.
+    """
     size = len(CATEGORIES)
     r, s, d = shares.sum(axis=1), shares[:, :size].sum(axis=0), np.diag(shares)
     either = r + s
@@ -237,7 +285,8 @@ def weighted_f1_gradient(matrix: pd.DataFrame) -> pd.DataFrame:
     by_column = np.append(_ratio(2 * r * d, either**2), 0.0)  # no category is truly "unplaced"
     gradient = by_row[:, None] - by_column[None, :]
     gradient[np.arange(size), np.arange(size)] += _ratio(2 * r, either)
-    return pd.DataFrame(gradient, index=matrix.index, columns=matrix.columns)
+    estimate = float(np.clip(_ratio(2 * r * d, either).sum(), 0.0, 1.0))
+    return estimate, gradient
 
 
 def _wilson_direct(f1: float, nu: int, z: float) -> tuple[float, float]:
@@ -254,7 +303,8 @@ def _f1_of_jaccard(jaccard: float) -> float:
     return 2 * jaccard / (1 + jaccard)
 
 
-def _quantile(confidence: float) -> float:
+def normal_quantile(confidence: float) -> float:
+    """Return the standard normal quantile z of a two-sided confidence."""
     if not 0 < confidence < 1:
         raise ValueError(f"expected a confidence between 0 and 1, found {confidence}")
     return NormalDist().inv_cdf((1 + confidence) / 2)

@@ -116,6 +116,45 @@ def test_text(golden):
     golden("evaluation.txt", "\n".join(lines) + "\n")
 
 
+STRATA = {
+    "sampling_stratum": ["f", "f", "f", "m", "m", "m"],
+    "stratum_size": ["300"] * 3 + ["3"] * 3,
+    "stratum_sampled": ["3"] * 6,
+}
+BY_STRATUM = [(NOT, NOT), (NOT, NOT), (UNK, NOT), (UNK, UNK), (MOD, MOD), (MOD, UNK)]
+
+
+def test_a_stratified_sample_has_figures_of_its_population():
+    gold, placed = sample(*BY_STRATUM, **STRATA)
+    owners = ["o/a", "o/b"] * 3
+    evaluation = evaluate(
+        Gold(gold.rows.assign(repository=owners), 0), placed.assign(repository=owners)
+    )
+    everything, losses = evaluation.samples.values()
+    methods = ["wilson_stratified", "wilson_stratified_clustered"]
+    for performance, f1 in (
+        (everything, (200 * 0.8 + 101 * 2 * 1 / 103 + 2 * 2 / 3) / 303),
+        (losses, (101 * 2 * 1 / 103 + 2 * 2 / 3) / 103),
+    ):
+        assert [i.method for i in performance.population] == methods
+        assert performance.population[0].estimate == pytest.approx(f1)
+        assert performance.clustered.method == "wilson_clustered"
+        assert performance.weighted_f1[0].estimate != performance.population[0].estimate
+    fields = evaluation.to_json()
+    assert json.loads(json.dumps(fields, allow_nan=False)) == fields
+    assert set(fields["samples"]["all"]["population"]["intervals"]) == set(methods)
+    lines = list(evaluation.lines())
+    assert max(map(len, lines)) <= 100
+    assert "  weighted F1 of the population 0.54; " in "\n".join(lines)
+    assert "for which it stands" in " ".join(evaluation.notes)
+
+
+def test_labels_of_one_repository_are_not_clustered():
+    evaluation = evaluate(*sample((MOD, MOD), (NOT, NOT)))
+    assert evaluation.everything.clustered is None
+    assert evaluation.to_json()["samples"]["all"]["population"] is None
+
+
 @pytest.mark.parametrize(("columns", "warned"), [({}, False), ({"sampling_stratum": "s"}, True)])
 def test_a_stratified_sample_is_said_to_need_weights(columns, warned):
     evaluation = evaluate(*sample((MOD, MOD), **columns))

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from classify.errors import GoldError
-from classify.gold import match, read_gold
+from classify.gold import match, read_gold, sampling_strata
 
 HEAD = "repository,path,start_line,label,contested\n"
 ROW = "o/r,a.py,3,loss_unknown,False\n"
@@ -212,3 +212,45 @@ def test_of_two_snippets_in_one_line_the_first_counts(written):
         placements(("o/r", "a.py", 3, "c", "no_loss"), ("o/r", "a.py", 3, "c", "loss_in_model")),
     )
     assert found.rows["placement"].tolist() == ["no_loss"]
+
+
+# --- how it was drawn
+
+
+def designed(*rows):
+    return pd.DataFrame(rows, columns=["sampling_stratum", "stratum_size", "stratum_sampled"])
+
+
+def test_strata_weigh_each_row():
+    strata = sampling_strata(designed(("m", "90", "3"), ("f", "8", "2"), ("m", "90", "3")))
+    assert strata.weights.tolist() == [30, 4, 30]
+    assert strata.size.tolist() == [90, 8]
+
+
+@pytest.mark.parametrize("missing", ["sampling_stratum", "stratum_size", "stratum_sampled"])
+def test_without_all_its_columns_there_is_no_design(missing):
+    assert sampling_strata(designed(("m", "90", "3")).drop(columns=missing)) is None
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("m", "90", "3"), ("m", "91", "3")],
+        [("m", "90", "1"), ("m", "90", "1")],
+        [("m", "2", "3")],
+        [("m", "", "3")],
+        [("m", "9.5", "3")],
+        [("m", "nan", "1")],
+        [("m", "0", "0")],
+    ],
+    ids=["two sizes", "more rows than drawn", "more than all", "empty", "broken", "nan", "none"],
+)
+def test_a_design_that_cannot_be_is_one_sentence(rows):
+    with pytest.raises(GoldError, match=r"^Expected one stratum_size .* 'm', .* found .*; mend"):
+        sampling_strata(designed(*rows))
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the shared gold file is not here")
+def test_the_design_of_the_shared_gold_file():
+    strata = sampling_strata(read_gold(SHARED).rows)
+    assert (strata.size.sum(), strata.drawn.sum(), len(strata.size)) == (6965, 420, 8)

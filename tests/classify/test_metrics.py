@@ -13,11 +13,13 @@ from classify.metrics import (
     UNPLACED,
     F1Method,
     accuracy,
+    balanced_accuracy,
     confusion,
     counts,
     coverage,
     f1_interval,
     macro_f1,
+    matthews,
     scores,
     weighted_f1,
     weighted_f1_delta,
@@ -76,6 +78,7 @@ def test_the_four_counts_of_each_category_add_up(pairs):
     assert (counts(matrix_of(pairs)).sum(axis=1) == len(pairs)).all()
 
 
+@pytest.mark.filterwarnings("ignore:A single label")
 @given(labelled)
 def test_scores_are_those_of_scikit_learn(pairs):
     actual = [a for a, _ in pairs]
@@ -95,6 +98,11 @@ def test_scores_are_those_of_scikit_learn(pairs):
         mean = sklearn.f1_score(actual, predicted, labels=labels, average=average, zero_division=0)
         assert ours_mean == pytest.approx(mean)
     assert accuracy(matrix) == pytest.approx(sklearn.accuracy_score(actual, predicted))
+    recalls = sklearn.recall_score(
+        actual, predicted, labels=sorted(set(actual)), average="macro", zero_division=0
+    )
+    assert balanced_accuracy(matrix) == pytest.approx(recalls)
+    assert matthews(matrix) == pytest.approx(sklearn.matthews_corrcoef(actual, predicted), abs=1e-9)
     assert coverage(matrix) == pytest.approx(sum(p is not None for _, p in pairs) / len(pairs))
 
 
@@ -104,6 +112,8 @@ def test_scores_are_those_of_scikit_learn(pairs):
         lambda m: weighted_f1(counts(m)),
         lambda m: macro_f1(counts(m)),
         accuracy,
+        balanced_accuracy,
+        matthews,
         coverage,
         lambda m: weighted_f1_wilson(m, 0.9),
         lambda m: weighted_f1_delta(m, 0.9),
