@@ -1,0 +1,179 @@
+"""The queue of snippets that are to be labelled next, drawn from a run's placements."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from classify.classification import PLACEMENTS
+from classify.designs import Design
+from classify.errors import GoldError
+from classify.gold import Gold, match
+from classify.metrics import LOSSES
+from classify.sampling import (
+    Stratum,
+    allocation,
+    draw_random,
+    draw_stratified,
+    draw_thesis,
+    half_width,
+    kish,
+    labels_needed,
+    strata_of,
+)
+from mining.artifacts import Run, write_atomically
+
+COLUMNS = [
+    "repository",
+    "commit",
+    "path",
+    "start_line",
+    "end_line",
+    "kind",
+    "qualname",
+    "sampling_stratum",
+    "stratum_size",
+    "stratum_sampled",
+    "inclusion_probability",
+]
+"""Of a queue (CSV), one row for each snippet: where it is, and how it was drawn. Nothing in it
+says where the judge placed the snippet."""
+
+DEFAULT_LABELS = {Design.RANDOM: 200, Design.STRATIFIED: 200, Design.THESIS: 30}
+
+
+def write_queue(
+    run: Run,
+    out: Path,
+    design: Design,
+    *,
+    labels: int | None = None,
+    wanted: float | None = None,
+    gold: Gold | None = None,
+    losses_only: bool = False,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> list[str]:
+    """Draw a queue and write it to ``out``; return what is to be said of it.
+
+    ``wanted`` is the half-width that the weighted F1's interval shall have: without ``labels``,
+    as many are drawn as it needs. ``gold`` holds labels by which the error rates of the strata
+    are known; without them they are guessed. With ``losses_only`` the population is what the
+    run placed as a loss. Beside the queue, ``<out>.design.json`` says which stratum is which: it
+    is for who evaluates, not for who labels. Raises GoldError if ``out`` is there already.
+    """
+    for path in (out, _design_path(out)):
+        if path.exists():
+            raise GoldError(
+                f"Expected no file at {path} yet, found one, which may be in use; choose another "
+                f"name with --out, or move it away."
+            )
+    population = run.read(PLACEMENTS)
+    labelled = match(gold.rows, population).rows if gold is not None else None
+    if losses_only or design is Design.THESIS:
+        population = population[population["placement"].isin(LOSSES)]
+    if population.empty:
+        raise GoldError(
+            f"Expected snippets to draw from in {run.path(PLACEMENTS)}, found none"
+            f"{' placed as a loss' if losses_only or design == 'thesis' else ''}."
+        )
+    strata = strata_of(population, labelled)
+    needed = None if wanted is None else labels_needed(strata, design, wanted, confidence)
+    n = min(labels or needed or DEFAULT_LABELS[design], len(population))
+    match design:
+        case Design.RANDOM:
+            rows = draw_random(population, n, seed)
+        case Design.STRATIFIED:
+            rows = draw_stratified(population, strata, allocation(strata, n), seed)
+        case Design.THESIS:
+            rows = draw_thesis(population, n, seed)
+    said = list(_said(strata, design, rows, wanted, needed, confidence))
+    rates = "guessed" if labelled is None else f"measured on {len(labelled)} labels, and guessed"
+    settings = {
+        "design": design,
+        "seed": seed,
+        "confidence": confidence,
+        "half_width": wanted,
+        "losses_only": losses_only,
+        "error_rates": rates,
+    }
+    text = rows[COLUMNS].to_csv(index=False, lineterminator="\n")
+    write_atomically(_design_path(out), _design(run, design, settings, strata, rows))
+    write_atomically(out, text)
+    return [
+        f"sample: {len(rows)} of {len(population)} snippets, error rates {rates}",
+        *said,
+        f"written to {out}",
+    ]
+
+
+def _said(
+    strata: Sequence[Stratum],
+    design: Design,
+    rows: pd.DataFrame,
+    wanted: float | None,
+    needed: int | None,
+    confidence: float,
+) -> list[str]:
+    inflation = (
+        kish(list(rows["stratum_size"] / rows["stratum_sampled"]))
+        if design is Design.THESIS
+        else 1.0
+    )
+    n = len(rows)
+    found = half_width(
+        strata, allocation(strata, n) if design is Design.STRATIFIED else n, confidence
+    )
+    lines = [
+        f"with {n} labels, the {confidence:.0%} interval of the weighted F1 is expected to be "
+        f"± {found:.3f}"
+    ]
+    if needed is not None:
+        lines.append(f"± {wanted:g} needs {needed} labels")
+    if design is Design.THESIS:
+        lines.append(
+            f"both as if of a random sample; weighted by the losses of each repository, as many "
+            f"labels as these count for {inflation:.1f} times fewer"
+        )
+    return lines
+
+
+def _design(
+    run: Run,
+    design: Design,
+    settings: Mapping[str, object],
+    strata: Sequence[Stratum],
+    rows: pd.DataFrame,
+) -> str:
+    expected = {(s.placement, s.kind): s.error for s in strata}
+    found = []
+    for _, first in (
+        rows.drop_duplicates("sampling_stratum").sort_values("sampling_stratum").iterrows()
+    ):
+        stratum: dict[str, object] = {
+            "sampling_stratum": str(first["sampling_stratum"]),
+            "size": int(first["stratum_size"]),
+            "sampled": int(first["stratum_sampled"]),
+        }
+        match design:
+            case Design.STRATIFIED:
+                key = (str(first["placement"]), str(first["kind"]))
+                if pd.isna(first["placement"]):
+                    key = ("unplaced", key[1])
+                stratum |= {"placement": key[0], "kind": key[1], "expected_error": expected[key]}
+            case Design.THESIS:
+                stratum["repository"] = str(first["repository"])
+        found.append(stratum)
+    fields = {
+        "settings": settings,
+        "inputs": {PLACEMENTS: run.sha256(PLACEMENTS)},
+        "strata": found,
+    }
+    return json.dumps(fields, indent=1) + "\n"
+
+
+def _design_path(out: Path) -> Path:
+    return out.with_name(f"{out.name}.design.json")
