@@ -5,7 +5,7 @@ Batching, resuming after a crash, and replaying with another rule are this one l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from classify.errors import JudgeError
@@ -42,17 +42,25 @@ class Spent:
 class Ballots:
     """The verdicts of one judge, over a store. Asks with equal prompts share their votes.
 
-    ``messages`` renders an ask; ``votes`` is how often each prompt is asked.
+    ``messages`` renders an ask; ``votes`` is how often each prompt is asked. ``refused`` are
+    prompts known to be refused, with the reason. ``prompts`` holds the hash of each ask's
+    rendered prompt, by question and snippet_id, as far as it was wanted.
     """
 
     store: Store
     judge: Judge
     messages: Callable[[Ask], Messages]
     votes: int
+    refused: Mapping[str, str] = field(default_factory=dict)
+    prompts: dict[tuple[Question, str], str] = field(default_factory=dict)
     spent: Spent = field(default_factory=Spent)
-    _prompts: dict[tuple[Question, str], str] = field(default_factory=dict)
     _verdicts: dict[str, Verdict] = field(default_factory=dict)
     _undecided: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Take the known refusals for what they are: no verdict."""
+        self._undecided |= self.refused
+        self._verdicts |= dict.fromkeys(self.refused, Verdict.NONE)
 
     def verdict(self, ask: Ask) -> Verdict | None:
         """Return the verdict on an ask, or None while votes are missing."""
@@ -88,6 +96,7 @@ class Ballots:
                 self.spent.refused += 1
                 self._verdicts[prompt] = Verdict.NONE
                 self._undecided[prompt] = completion.error or "refused"
+                self.store.refuse(completion.request, self.judge.settings, self._undecided[prompt])
             elif completion.error is not None:
                 failed.append(completion)
                 in_a_row += 1
@@ -147,9 +156,9 @@ class Ballots:
 
     def _prompt(self, ask: Ask) -> str:
         key = (ask.question, ask.snippet.snippet_id)
-        if key not in self._prompts:
-            self._prompts[key] = prompt_sha256(self.messages(ask))
-        return self._prompts[key]
+        if key not in self.prompts:
+            self.prompts[key] = prompt_sha256(self.messages(ask))
+        return self.prompts[key]
 
 
 def place_all(

@@ -11,18 +11,23 @@ from typing import Any
 import pandas as pd
 
 from classify.ask import Ballots, Spent, place_all
-from classify.judges import Completion, Judge, Messages
+from classify.judges import Completion, Judge, JudgeSettings, Messages
+from classify.judges.replay import ReplayJudge, stored_judge
 from classify.placement import Placement, VerdictOf, place
 from classify.prompts import read_prompts
 from classify.questions import Ask, Question
 from classify.store import Store
 from mining.artifacts import Artifact, Run
+from mining.code import RepositoryCode
 from mining.extraction import CLASSES, FILES, SNIPPETS, Corpus
 from mining.hierarchy import functions_by_class
 from mining.loss_names import known_loss_names, loss_name_finder
 from mining.progress import track
 from mining.records import Snippet
 from mining.study import PlacementSettings, Study
+
+NamesLoss = Callable[[Snippet], bool]
+"""Tells whether a snippet names a known loss function."""
 
 PLACEMENTS = "placements.parquet"
 STORE = "votes.sqlite"
@@ -73,14 +78,38 @@ def classify(study: Study, run: Run) -> Spent | None:
         artifact = Artifact("classify", _settings(study, opened), _inputs(run))
         if run.is_done(PLACEMENTS, artifact.settings, artifact.inputs):
             return None
-        ballots = Ballots(store, opened.judge, opened.messages, opened.votes)
-        rows = [
-            _row(placement, ballots)
-            for placement in _placements(corpus, study.placement, ballots, opened.reads_repository)
-        ]
-    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+        # another attempt may be answered, but a replay has only what was
+        refused = store.refusals(opened.judge.settings) if study.judge.kind == "replay" else {}
+        ballots = Ballots(store, opened.judge, opened.messages, opened.votes, refused)
+        frame = placements(
+            corpus, study.placement, ballots, opened.reads_repository, names_known_loss()
+        )
     run.write(PLACEMENTS, frame, artifact)
     return ballots.spent
+
+
+def placements(
+    corpus: Corpus,
+    settings: PlacementSettings,
+    ballots: Ballots,
+    reads_repository: bool,
+    names_loss: NamesLoss,
+    doing: str = "classifying",
+) -> pd.DataFrame:
+    """Place every snippet of a corpus; returns a frame with ``COLUMNS``, in the corpus's order.
+
+    ``reads_repository``: see OpenedJudge; ``doing``: what a progress bar calls it. Raises
+    JudgeError, or MissingVoteError in a replay.
+    """
+    placed = _placements(corpus, settings, ballots, reads_repository, names_loss, doing)
+    rows = [_row(placement, ballots) for placement in placed]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def names_known_loss() -> NamesLoss:
+    """Return a function that tells whether a snippet's text names a known loss function."""
+    in_text = loss_name_finder(known_loss_names())
+    return lambda snippet: in_text(snippet.text)
 
 
 def open_judge(study: Study, corpus: Corpus, store: Store) -> OpenedJudge:
@@ -88,52 +117,72 @@ def open_judge(study: Study, corpus: Corpus, store: Store) -> OpenedJudge:
 
     Raises PromptError, JudgeError for a missing extra, and for ``replay`` MissingVoteError.
     """
-    settings = study.judge
-    if settings.kind == "replay":
-        from classify.judges.replay import ReplayJudge, stored_judge
+    match study.judge.kind:
+        case "replay":
+            return open_replay(study, corpus, stored_judge(store, study.judge.model))
+        case "rules":
+            from classify.judges.rules import RulesJudge
 
-        original = stored_judge(store, settings.model)
-        judge: Judge = ReplayJudge(original)
-        kind = original.kind
-    else:
-        kind = settings.kind
+            code_of = lru_cache(maxsize=1)(corpus.code)
+            return _reading_repositories(RulesJudge(code_of), code_of)
+        case "vllm":
+            from classify.judges.vllm import VllmJudge
 
-    if kind == "rules":
-        from classify.judges.rules import RulesJudge, rules_messages
+            return _reading_snippets(VllmJudge(study.judge), study)
+        case "openai":
+            from classify.judges.openai import OpenAIJudge
 
-        code_of = lru_cache(maxsize=1)(corpus.code)
-        if settings.kind != "replay":
-            judge = RulesJudge(code_of)
-        return OpenedJudge(
-            judge,
-            lambda ask: rules_messages(ask, code_of(ask.snippet.repository)),
-            votes=1,
-            reads_repository=True,
-            prompts_sha256=None,
-        )
+            return _reading_snippets(OpenAIJudge(study.judge), study)
+
+
+def open_replay(study: Study, corpus: Corpus, original: JudgeSettings) -> OpenedJudge:
+    """Return what stands in for a judge whose votes are stored. Raises PromptError."""
+    judge = ReplayJudge(original)
+    if original.kind == "rules":
+        return _reading_repositories(judge, lru_cache(maxsize=1)(corpus.code))
+    return _reading_snippets(judge, study)
+
+
+def _reading_repositories(judge: Judge, code_of: Callable[[str], RepositoryCode]) -> OpenedJudge:
+    from classify.judges.rules import rules_messages
+
+    return OpenedJudge(
+        judge,
+        lambda ask: rules_messages(ask, code_of(ask.snippet.repository)),
+        votes=1,
+        reads_repository=True,
+        prompts_sha256=None,
+    )
+
+
+def _reading_snippets(judge: Judge, study: Study) -> OpenedJudge:
     prompts = read_prompts(study.prompts.folder, study.prompts.version)
-    if settings.kind == "vllm":
-        from classify.judges.vllm import VllmJudge
-
-        judge = VllmJudge(settings)
-    elif settings.kind == "openai":
-        from classify.judges.openai import OpenAIJudge
-
-        judge = OpenAIJudge(settings)
-    return OpenedJudge(judge, prompts.messages, settings.votes, False, prompts.sha256)
+    return OpenedJudge(judge, prompts.messages, study.judge.votes, False, prompts.sha256)
 
 
 def _placements(
-    corpus: Corpus, settings: PlacementSettings, ballots: Ballots, reads_repository: bool
+    corpus: Corpus,
+    settings: PlacementSettings,
+    ballots: Ballots,
+    reads_repository: bool,
+    names_loss: NamesLoss,
+    doing: str,
 ) -> Iterator[Placement]:
     """Give the placement of every snippet, in the order of the corpus."""
     if reads_repository:
-        for repository in track(corpus.repositories, "classifying", len(corpus.repositories)):
-            yield from _place_batch(corpus, [repository], settings, ballots, lambda s, _: s)
+        for repository in track(corpus.repositories, doing, len(corpus.repositories)):
+            yield from _place_batch(
+                corpus, [repository], settings, ballots, names_loss, lambda s, _: s
+            )
     else:
         # a model is asked about the whole corpus at once, so that its batch stays full
         yield from _place_batch(
-            corpus, corpus.repositories, settings, ballots, lambda s, n: track(s, "asking", n)
+            corpus,
+            corpus.repositories,
+            settings,
+            ballots,
+            names_loss,
+            lambda s, n: track(s, "asking", n),
         )
 
 
@@ -142,6 +191,7 @@ def _place_batch(
     repositories: Iterable[str],
     settings: PlacementSettings,
     ballots: Ballots,
+    names_loss: NamesLoss,
     watch: Callable[[Iterator[Completion], int], Iterable[Completion]],
 ) -> list[Placement]:
     snippets: list[Snippet] = []
@@ -153,7 +203,6 @@ def _place_batch(
             of_repository, corpus.classes(repository), follow=settings.bases == "follow"
         )
         functions |= {(repository, key): of_class for key, of_class in by_class.items()}
-    names_loss = loss_name_finder(known_loss_names())
 
     def place_one(snippet: Snippet, verdict_of: VerdictOf) -> Placement | frozenset[Ask]:
         # what is no method has no class, and so no entry

@@ -54,14 +54,14 @@ def place(
     snippet: Snippet,
     class_functions: Sequence[Snippet],
     verdict_of: VerdictOf,
-    names_loss: Callable[[str], bool],
+    names_loss: Callable[[Snippet], bool],
     gate: Literal["as_text", "as_printed"] = "as_text",
 ) -> Placement | frozenset[Ask]:
     """Return the snippet's placement, or the asks which must be answered before it has one.
 
     ``class_functions`` are the functions of a method's class, and of its base classes where
-    they are followed. ``names_loss`` tells whether code names a known loss function. For
-    ``gate`` see mining.study.PlacementSettings. A question without verdict on the way leaves
+    they are followed. ``names_loss`` tells whether a snippet names a known loss function.
+    For ``gate`` see mining.study.PlacementSettings. A question without verdict on the way leaves
     the snippet unplaced: it never counts as ``no_loss``.
     """
     verdicts: dict[Question, Verdict] = {}
@@ -73,7 +73,7 @@ def place(
         return Placement(snippet, None, verdicts, ask)
 
     gates = [Question.LOSS_DEFINITION]
-    if names_loss(snippet.text) == (gate == "as_printed"):
+    if names_loss(snippet) == (gate == "as_printed"):
         gates.insert(0, Question.LOSS_RELATED)
     for question in gates:
         ask = Ask(question, snippet)

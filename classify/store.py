@@ -64,7 +64,20 @@ def _tables(connection: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_tables,)
+def _refusals(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        """
+        CREATE TABLE refusals (
+            prompt_sha256 TEXT NOT NULL REFERENCES prompts,
+            judge_sha256 TEXT NOT NULL REFERENCES judges,
+            reason TEXT NOT NULL,       -- why the judge will never answer
+            PRIMARY KEY (prompt_sha256, judge_sha256)
+        ) WITHOUT ROWID
+        """
+    )
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_tables, _refusals)
 """What turns an older store into the present one, in order; ``user_version`` counts them."""
 
 
@@ -115,12 +128,10 @@ class Store:
             raise ValueError(f"an error is not an answer: {completion.error}")
         request = completion.request
         with self._transaction():
+            self._add_parties(request, judge)
             self._connection.execute(
-                "INSERT OR IGNORE INTO judges VALUES (?, ?, ?)",
-                (judge.sha256, judge.kind, json.dumps(dict(judge.text), sort_keys=True)),
-            )
-            self._connection.execute(
-                "INSERT OR IGNORE INTO prompts VALUES (?, ?, ?, ?)", _prompt_row(request)
+                "DELETE FROM refusals WHERE prompt_sha256 = ? AND judge_sha256 = ?",
+                (request.prompt_sha256, judge.sha256),
             )
             self._connection.executemany(
                 "INSERT OR IGNORE INTO votes VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -139,10 +150,37 @@ class Store:
                 ],
             )
 
+    def refuse(self, request: Request, judge: JudgeSettings, reason: str) -> None:
+        """Note that a judge will never answer a prompt: no vote, but what a replay must know."""
+        with self._transaction():
+            self._add_parties(request, judge)
+            self._connection.execute(
+                "INSERT OR REPLACE INTO refusals VALUES (?, ?, ?)",
+                (request.prompt_sha256, judge.sha256, reason),
+            )
+
+    def refusals(self, judge: JudgeSettings) -> dict[str, str]:
+        """Return the prompts that a judge refused, by hash, with the reasons."""
+        return dict(
+            self._connection.execute(
+                "SELECT prompt_sha256, reason FROM refusals WHERE judge_sha256 = ?",
+                (judge.sha256,),
+            )
+        )
+
     def judges(self) -> list[JudgeSettings]:
         """Return the judges that voted here."""
         rows = self._connection.execute("SELECT kind, settings FROM judges ORDER BY judge_sha256")
         return [JudgeSettings(kind, json.loads(settings), "stored") for kind, settings in rows]
+
+    def _add_parties(self, request: Request, judge: JudgeSettings) -> None:
+        self._connection.execute(
+            "INSERT OR IGNORE INTO judges VALUES (?, ?, ?)",
+            (judge.sha256, judge.kind, json.dumps(dict(judge.text), sort_keys=True)),
+        )
+        self._connection.execute(
+            "INSERT OR IGNORE INTO prompts VALUES (?, ?, ?, ?)", _prompt_row(request)
+        )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

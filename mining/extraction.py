@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from mining.artifacts import Artifact, Run, table_of
 from mining.code import RepositoryCode
 from mining.corpus import read_file, walk
+from mining.errors import ArtifactError
 from mining.progress import track
 from mining.records import (
     EXTRACTED_OUTCOMES,
@@ -145,11 +146,16 @@ def extraction_settings(settings: CorpusSettings) -> dict[str, Any]:
 
 
 class Corpus:
-    """The extracted corpus of a run, read one repository at a time."""
+    """The extracted corpus of a run, read one repository at a time.
 
-    def __init__(self, run: Run) -> None:
+    A replication package leaves out texts that it may not pass on. Who needs no texts says so
+    by ``without_texts``: such snippets then come with an empty one, but the hashes that they had.
+    """
+
+    def __init__(self, run: Run, *, without_texts: bool = False) -> None:
         """Open a run's tables. Raises ArtifactError if the extraction is not done."""
         self._run = run
+        self._without_texts = without_texts
         for name in (FILES, SNIPPETS, CLASSES):
             run.sha256(name)
 
@@ -159,12 +165,22 @@ class Corpus:
         return list(self._groups[SNIPPETS])
 
     def snippets(self, repository: str) -> list[Snippet]:
-        """Return the snippets of a repository, by path and line."""
+        """Return the snippets of a repository, by path and line.
+
+        Raises ArtifactError if their texts were left out.
+        """
         columns = [f.name for f in dataclasses.fields(Snippet)]
-        return [
-            Snippet(**{**row, "kind": Kind(row["kind"])})
-            for row in self._rows(SNIPPETS, repository, columns)
-        ]
+        snippets = []
+        for row in self._rows(SNIPPETS, repository, [*columns, "snippet_id", "code_sha256"]):
+            hashes = {name: row.pop(name) for name in ("snippet_id", "code_sha256")}
+            left_out = row["text"] is None
+            if left_out and not self._without_texts:
+                raise self._left_out(repository)
+            snippet = Snippet(**{**row, "kind": Kind(row["kind"]), "text": row["text"] or ""})
+            if left_out:
+                vars(snippet).update(hashes)  # cached, so that they are not those of no text
+            snippets.append(snippet)
+        return snippets
 
     def classes(self, repository: str) -> list[ClassDefinition]:
         """Return the classes of a repository, with their resolved bases."""
@@ -180,12 +196,23 @@ class Corpus:
         ]
 
     def code(self, repository: str) -> RepositoryCode:
-        """Return the texts of a repository's Python files, as they were when extracted."""
-        rows = list(self._rows(FILES, repository, ["commit", "path", "text"]))
+        """Return the texts of a repository's Python files, as they were when extracted.
+
+        Raises ArtifactError if they were left out.
+        """
+        rows = list(self._rows(FILES, repository, ["commit", "path", "outcome", "text"]))
+        if any(row["text"] is None and row["outcome"] in EXTRACTED_OUTCOMES for row in rows):
+            raise self._left_out(repository)
         return RepositoryCode(
             repository,
             rows[0]["commit"] if rows else None,
             {row["path"]: row["text"] for row in rows if row["text"] is not None},
+        )
+
+    def _left_out(self, repository: str) -> ArtifactError:
+        return ArtifactError(
+            f"Expected the code of {repository} in {self._run.folder}, found that it was left out "
+            "of this replication package; get the run itself, or fetch the repository anew."
         )
 
     @cached_property
