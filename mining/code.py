@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
-from mining.extract import Extraction, extract
+from tree_sitter import Tree
+
+from mining.extract import Extraction, extract, parse
 from mining.hierarchy import Names, resolve_bases
 from mining.records import ClassDefinition
 
@@ -19,10 +21,15 @@ class RepositoryCode:
         self.texts = texts
 
     @cached_property
+    def trees(self) -> dict[str, Tree]:
+        """The syntax tree of each file, by path."""
+        return {path: parse(text.encode("utf-8", "replace")) for path, text in self.texts.items()}
+
+    @cached_property
     def extractions(self) -> dict[str, Extraction]:
         """What each file holds, by path."""
         return {
-            path: extract(self.repository, self.commit, path, text)
+            path: extract(self.repository, self.commit, path, text, self.trees[path])
             for path, text in self.texts.items()
         }
 

@@ -54,14 +54,17 @@ def parse(source: bytes) -> Tree:
     return Parser(PYTHON).parse(source)
 
 
-def extract(repository: str, commit: str | None, path: str, text: str) -> Extraction:
+def extract(
+    repository: str, commit: str | None, path: str, text: str, tree: Tree | None = None
+) -> Extraction:
     r"""Return every function, method and outermost module-level loop of a file, and its classes.
 
     Nested functions are snippets of their own. A loop counts when no function, class or other
-    loop is around it; ``if``, ``with`` and ``try`` may be. ``text`` has ``\n`` line ends.
+    loop is around it; ``if``, ``with`` and ``try`` may be. ``text`` has ``\n`` line ends, and
+    ``tree`` is its syntax tree where that is at hand.
     """
     source = text.encode("utf-8", "replace")
-    tree = parse(source)
+    tree = parse(source) if tree is None else tree
     snippets: list[Snippet] = []
     classes: list[ClassDefinition] = []
     imports: list[Import] = []

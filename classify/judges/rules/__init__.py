@@ -17,6 +17,7 @@ import mining.extract
 import mining.hierarchy
 import mining.imports
 from classify.judges import Answer, Completion, JudgeSettings, Messages, Request
+from classify.judges.rules import shipped_names
 from classify.judges.rules.definition import Losses, mention
 from classify.judges.rules.loops import Training
 from classify.judges.rules.models import Networks
@@ -38,20 +39,29 @@ class Ruling:
 class _Rules:
     """What the rules found out about one repository, kept for the next question."""
 
-    def __init__(self, code: RepositoryCode) -> None:
+    def __init__(self, code: RepositoryCode, interprocedural: bool) -> None:
         self.program = program_of(code)
-        self.losses = Losses(self.program)
-        self.training = Training(self.program)
-        self.networks = Networks(self.program, self.losses)
+        self.losses = Losses(self.program, interprocedural=interprocedural)
+        self.training = Training(self.program, interprocedural=interprocedural)
+        self.networks = Networks(self.program, self.losses, interprocedural=interprocedural)
 
 
-_RULES: WeakKeyDictionary[RepositoryCode, _Rules] = WeakKeyDictionary()
+_RULES: WeakKeyDictionary[RepositoryCode, dict[bool, _Rules]] = WeakKeyDictionary()
 _DIGESTS: WeakKeyDictionary[RepositoryCode, str] = WeakKeyDictionary()
 
 
-def rule(question: Question, snippet: Snippet, code: RepositoryCode) -> Ruling:
-    """Answer a question about a snippet of a repository. Pure; it never raises."""
-    rules = _RULES.setdefault(code, _Rules(code)) if code not in _RULES else _RULES[code]
+def rule(
+    question: Question, snippet: Snippet, code: RepositoryCode, *, interprocedural: bool = True
+) -> Ruling:
+    """Answer a question about a snippet of a repository. Pure; it never raises.
+
+    Unless ``interprocedural``, each function is read alone: neither what its callers do with its
+    result counts, nor what the functions do that it calls. It shows what that is worth.
+    """
+    by_reach = _RULES.setdefault(code, {})
+    if interprocedural not in by_reach:
+        by_reach[interprocedural] = _Rules(code, interprocedural)
+    rules = by_reach[interprocedural]
     found = rules.program.code_of(snippet) or standalone(snippet)
     if found is None:
         reason = f"No function or loop can be read from line {snippet.start_line} on."
@@ -68,7 +78,7 @@ def rule(question: Question, snippet: Snippet, code: RepositoryCode) -> Ruling:
 
 
 def _loss_related(rules: _Rules, code: Code) -> Ruling:
-    line = mention(rules.program, code)
+    line = mention(rules.program, code) if rules.losses.speaks(code) else 0
     if line:
         return Ruling(True, f"Line {line} names a loss.", (line,))
     definition = _loss_definition(rules, code)
@@ -150,9 +160,10 @@ def rules_messages(ask: Ask, code: RepositoryCode) -> Messages:
 
 
 def _rules_sha256() -> str:
-    """Return a hash over the sources that decide an answer: a changed rule voids its votes."""
+    """Return a hash over the code and data that decide an answer: a change voids votes."""
     modules = (mining.extract, mining.imports, mining.hierarchy)
     paths = [*Path(__file__).parent.glob("*.py"), *(Path(str(m.__file__)) for m in modules)]
+    paths += shipped_names.paths()
     digest = hashlib.sha256()
     for path in sorted(paths, key=lambda p: (p.parent.name, p.name)):
         digest.update(hashlib.sha256(path.read_bytes()).digest())

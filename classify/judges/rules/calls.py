@@ -11,12 +11,12 @@ from classify.judges.rules import library, values
 from classify.judges.rules.evidence import CONTRAST
 from classify.judges.rules.library import Does
 from classify.judges.rules.names import (
-    CONTAINERS,
     Names,
     criterion_of,
     is_summed,
     is_unreduced,
 )
+from classify.judges.rules.shipped_names import listed, operators
 from classify.judges.rules.tree import (
     Arguments,
     callee_of,
@@ -34,27 +34,8 @@ from classify.judges.rules.words import (
     names_loss_function,
     names_optimiser,
     names_size,
-    vocabulary,
 )
 
-_OPERATORS = {
-    name: operator
-    for operator, names in {
-        "@": "matmul mm bmm dot einsum inner",
-        "+": "add add_",
-        # distances are functions of a difference
-        "-": "sub subtract sub_ cdist pairwise_distance dist squared_difference",
-        "*": "mul multiply mul_ scalar_mul cosine_similarity",
-        "/": "div divide div_ truediv true_divide divide_no_nan",
-        "**": "pow power",
-    }.items()
-    for name in names.split()
-}
-_MINIMISERS = vocabulary(
-    "minimize minimise compute_gradients optimize_loss create_train_op manual_backward get_updates"
-)
-_DIFFERENTIATORS = vocabulary("gradient gradients get_gradients")
-_ASSIGNERS = vocabulary("assign assign_add assign_sub add_ sub_ copy_")
 _FORWARD = ("forward", "__call__", "call")
 
 
@@ -115,9 +96,9 @@ class Call:
             value = first if given else self._on
             if value.sort is not Sort.CONSTANT:
                 analysis.train(value, "is propagated backward", self._line)
-        elif self._name in _MINIMISERS and (self._passed or loss is not None):
+        elif self._name in listed("minimises") and (self._passed or loss is not None):
             analysis.train(loss or first, "is minimised", self._line)
-        elif self._name in _DIFFERENTIATORS and len(self._passed) >= 2:
+        elif self._name in listed("differentiates") and len(self._passed) >= 2:
             if first.is_loss or (first.formula and first.averaged):
                 analysis.train(replace(first, sources=frozenset()), "is differentiated", self._line)
         elif self._name == "add_loss":
@@ -128,7 +109,7 @@ class Call:
                 analysis.train(self._passed[1], "joins a collection of losses", self._line)
         elif self._name.endswith("Spec") and loss is not None:
             analysis.train(loss, "is given to the estimator", self._line)
-        elif self._name in _ASSIGNERS and self._names.boltzmann and not self._on.is_loss:
+        elif self._name in listed("assigns") and self._names.boltzmann and not self._on.is_loss:
             difference = max((p.difference for p in self._passed), default=0)
             if difference:
                 target = f"updates `{path_of(self._receiver)}`"
@@ -136,6 +117,8 @@ class Call:
         for key, argument in self._given.named.items():
             if argument.type == "conditional_expression" and names_criterion(key):
                 self._choose(argument)
+            elif names_criterion(key) or key == "loss":
+                self._names.give(argument)
 
     def _named(self, *keys: str) -> Value | None:
         """Return the value of a named argument."""
@@ -179,9 +162,9 @@ class Call:
         if name == "stop_gradient":
             return LOGGED if first.is_loss or first.formula else DATA
         if len(self._passed) >= 2:
-            if name in _OPERATORS:
+            if name in operators():
                 left, right = self._passed[-2:] if name == "einsum" else self._passed[:2]
-                return values.combine(_OPERATORS[name], left, right, line)
+                return values.combine(operators()[name], left, right, line)
             if name in ("where", "boolean_mask"):
                 return replace(values.join(self._passed[-2], self._passed[-1]), instance="")
             if name in ("maximum", "minimum", "max", "min"):
@@ -194,6 +177,8 @@ class Call:
         first = self._first
         if self._name == "l2_loss" and first.difference:  # half the squared distance of two
             return replace(values.reduce(first, self._line), formula=first.formula or self._line)
+        if smoothed := next((p.smoothed for p in self._passed if p.smoothed), 0):
+            return replace(values.loss(self._dotted), combination=smoothed)
         reduced = "reduction" in self._given.named or not library.is_elementwise(self._dotted)
         return values.loss(
             self._dotted,
@@ -208,9 +193,13 @@ class Call:
         if action is None or (name in ("get", "pop") and not on.is_loss):
             return None
         if action is Does.LOGS:
-            return LOGGED if name == "run" or on.sort >= Sort.CRITERION else on
-        if name in _OPERATORS and self._passed:
-            return values.combine(_OPERATORS[name], on, self._first, line)
+            # a formula whose value leaves the graph may be a loss's, but no error to descend on
+            outside = name == "run" or on.sort >= Sort.CRITERION
+            return LOGGED if outside else replace(on, averaged=False)
+        if name in operators() and self._passed:
+            return values.combine(operators()[name], on, self._first, line)
+        if name in ("scatter_", "scatter") and len(self._passed) == 3:
+            return self._smoothed()
         if name == "detach" and on.is_loss:
             return LOGGED
         if name == "scale" and self._passed:  # scaler.scale(loss).backward()
@@ -218,6 +207,14 @@ class Call:
         if name in ("neg", "negative"):
             return values.negate(on, line)
         return _apply(action, on, line)
+
+    def _smoothed(self) -> Value:
+        """Return targets into which something is scattered: smoothed, unless it is a plain one."""
+        spread = [*self._given][2].type not in ("integer", "float")
+        value = replace(self._on, smoothed=self._on.smoothed or (self._line if spread else 0))
+        if self._name.endswith("_") and (path := path_of(self._receiver)):
+            self._names.known[path] = value
+        return value
 
     def _of_function(self) -> Value:
         """Return the result of a call that is no known arithmetic: a value of its own."""
@@ -227,6 +224,8 @@ class Call:
             function = self._on
         if function is not None and function.sort is Sort.CRITERION and not function.instance:
             maker = function.maker or path
+            if smoothed := next((p.smoothed for p in self._passed if p.smoothed), 0):
+                return replace(values.loss(maker), combination=smoothed)
             return values.loss(maker, elementwise=function.many, summed=function.summed)
         target = self._target(function)
         if target in program.classes:
@@ -246,7 +245,7 @@ class Call:
             names_optimiser(last)
         ):
             return replace(values.loss(self._dotted + "()"), sources=sources)
-        if name in CONTAINERS:
+        if name in listed("container"):
             return Value(Sort.DATA, many=True, maker=name)
         if name[:1].isupper() and not name.isupper():  # D(x) is a network more often than a class
             return Value(Sort.DATA, instance="object", maker=name)

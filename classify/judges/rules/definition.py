@@ -2,50 +2,71 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 
 from classify.judges.rules import library
 from classify.judges.rules.evidence import Analysis, Finding, evidence
 from classify.judges.rules.flow import follow
 from classify.judges.rules.program import Code, Program
-from classify.judges.rules.tree import arguments_of, last_name, line_of, path_of, text_of, walk
+from classify.judges.rules.tree import arguments_of, find, last_name, line_of, path_of, text_of
 from classify.judges.rules.values import Source, Value, bare
 from classify.judges.rules.words import (
+    holds_losses,
     mentions_loss,
     names_criterion,
     names_error,
+    names_metric,
     returns_loss,
-    words,
+    speaks_of_training,
 )
 
+_IDENTIFIER = re.compile(r"\w+")
 _FORWARD = ("forward", "call", "__call__")
 
 
 class Losses:
     """The losses of a repository. What was followed once is remembered."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, *, interprocedural: bool = True) -> None:
+        """Take the code; unless ``interprocedural``, what callers make of a result is ignored."""
         self._program = program
+        self._interprocedural = interprocedural
         self._modules: dict[str, Analysis] = {}
+        self._drafts: dict[str, Analysis] = {}
+        self._speaks: dict[tuple[str, int], bool] = {}
         self._around: dict[str, dict[str, Value]] = {}
         self._analyses: dict[tuple[str, int], Analysis] = {}
 
-    @cached_property
-    def _drafts(self) -> dict[str, Analysis]:
-        """What each function does, before it is known which functions return a loss."""
-        functions = self._program.functions.items()
-        return {key: self._follow(code, frozenset()) for key, code in functions}
+    def _draft(self, code: Code) -> Analysis:
+        """Return what a function does, before it is known which functions return a loss."""
+        if code.key not in self._drafts:
+            self._drafts[code.key] = self._follow(code, frozenset())
+        return self._drafts[code.key]
+
+    def speaks(self, code: Code) -> bool:
+        """Say whether any word in a piece of code can stand for a loss or its training."""
+        place = (code.path, code.node.start_byte)
+        if place not in self._speaks:
+            file = code.path.rpartition("/")[2]
+            text = f"{file} {code.qualname} {text_of(code.node)}"
+            self._speaks[place] = speaks_of_training(text) or _holds(text, self._program.losses)
+        return self._speaks[place]
 
     @cached_property
     def _producers(self) -> frozenset[Source]:
         """The functions whose result is minimised somewhere, with the position in the result."""
+        if not self._interprocedural:
+            return frozenset()
         modules = [self._module(path) for path in self._program.texts]
-        analyses = (*self._drafts.values(), *modules)
+        functions = self._program.functions
+        drafts = [self._draft(code) for code in functions.values() if self.speaks(code)]
+        analyses = (*drafts, *modules)
         found = {source for analysis in analyses for source in analysis.trained}
         waiting = list(found)
         while waiting:
             key, position = waiting.pop()
-            for _, elements in self._drafts[key].returned if key in self._drafts else ():
+            for _, elements in self._draft(functions[key]).returned if key in functions else ():
                 for source in _at(elements, position).sources - found:
                     found.add(source)
                     waiting.append(source)
@@ -57,7 +78,7 @@ class Losses:
         if place not in self._analyses:
             draft = None
             if self._program.functions.get(code.key) == code:
-                draft = self._drafts[code.key]
+                draft = self._draft(code)
             calls_producer = draft is None or any(key in draft.called for key, _ in self._producers)
             self._analyses[place] = (
                 self._follow(code, self._producers) if calls_producer or draft is None else draft
@@ -68,6 +89,8 @@ class Losses:
         """Return the evidence that a loss is calculated, in nested functions too."""
         found: list[Finding] = []
         for each in self._program.within(code):
+            if not (self.speaks(each) or self._asked(each)):
+                continue
             analysis = self.analysis(each)
             found += analysis.findings
             found += self._returned(each, analysis)
@@ -88,7 +111,7 @@ class Losses:
 
     def _returned(self, code: Code, analysis: Analysis) -> list[Finding]:
         """Return what the values that a function returns show."""
-        named = self.returns_loss(code)
+        named, at_home = self.returns_loss(code), self._at_home(code)
         some_loss = any(value.is_loss for _, elements in analysis.returned for value in elements)
         found: list[Finding] = []
         for line, elements in analysis.returned:
@@ -99,18 +122,37 @@ class Losses:
                     # result, nor what is returned where no loss is asked for
                     by_use = trained and not some_loss and (value.averaged or value.difference)
                     by_name = named and (value.averaged or not names_error(code.name))
-                    if not (by_use or by_name):
+                    if not (by_use or by_name or (at_home and value.averaged)):
                         continue
-                shown = evidence(value, "is returned", line, trained=named or trained)
+                asked = named or trained or at_home
+                shown = evidence(value, "is returned", line, trained=asked)
                 found += [shown] if shown is not None else []
         return found
+
+    def _asked(self, code: Code) -> bool:
+        """Say whether a function's place, name, callers or calls tell that it returns a loss."""
+        if self.returns_loss(code) or self._at_home(code):
+            return True
+        return bool(self._producing) and _holds(text_of(code.node), self._producing)
+
+    @cached_property
+    def _producing(self) -> frozenset[str]:
+        """The bare names of the functions whose result is minimised."""
+        return frozenset(key.rpartition("::")[2].rpartition(".")[2] for key, _ in self._producers)
+
+    def _at_home(self, code: Code) -> bool:
+        """Say whether a function stands among losses: in their file, or in a loss's class."""
+        if names_metric(code.name) or (code.name.startswith("__") and code.name not in _FORWARD):
+            return False
+        class_name = (code.class_key or "").rpartition("::")[2].rpartition(".")[2]
+        return holds_losses(code.path) or names_criterion(class_name)
 
     def returns_loss(self, code: Code) -> bool:
         """Say whether a function's result is a loss, by its name or that of its class."""
         if code.class_key is None:
             return returns_loss(code.name)
         class_name = code.class_key.rpartition("::")[2].rpartition(".")[2]
-        if {"metric", "metrics", "evaluator"} & set(words(class_name)):
+        if names_metric(class_name):
             return False
         if code.name in _FORWARD:
             return names_criterion(class_name) or any(
@@ -122,7 +164,7 @@ class Losses:
 
 def mention(program: Program, code: Code) -> int:
     """Return the first line on which the concept of a loss shows in a name, 0 for none."""
-    for node in walk(code.node):
+    for node in find(code.node, "identifier", "string", "call"):
         if node.type == "identifier" and mentions_loss(text_of(node)):
             return line_of(node)
         if node.type == "string" and len(text := text_of(node)) < 60 and mentions_loss(text):
@@ -137,6 +179,10 @@ def mention(program: Program, code: Code) -> int:
             if "." in path and library.is_loss_function(program.resolve(code, path)):
                 return line_of(node)
     return 0
+
+
+def _holds(text: str, names: frozenset[str]) -> bool:
+    return not names.isdisjoint(_IDENTIFIER.findall(text))
 
 
 def _at(elements: tuple[Value, ...], position: int) -> Value:

@@ -10,6 +10,8 @@ CONTRAST = "subtracts one phase's statistics from the other's"
 _CHOICE = "chooses among losses"
 Arms = tuple[tuple[int, int], ...]
 """Where a statement stands: in which arm of which branches."""
+_Made = tuple[Arms, str, int, bool]
+"""Where a name gets what, on which line, and whether that is a loss function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Analysis:
     trained: set[Source] = field(default_factory=set)
     called: set[str] = field(default_factory=set)
     bound: dict[str, Value] = field(default_factory=dict)
-    _made: dict[str, list[tuple[Arms, str, int]]] = field(default_factory=dict)
+    _made: dict[str, list[_Made]] = field(default_factory=dict)
 
     def use(self, value: Value, use: str, line: int) -> None:
         """Note that a value is used as a loss."""
@@ -71,21 +73,32 @@ class Analysis:
         """Note other evidence."""
         self.findings.append(Finding(what, line, use, used_on))
 
-    def made(self, path: str, arms: Arms, maker: str, line: int) -> None:
+    def made(self, path: str, arms: Arms, maker: str, line: int, *, function: bool) -> None:
         """Note which loss, or loss function, a name gets in which arm of which branch."""
         if maker and maker != path:
-            self._made.setdefault(path, []).append((arms, maker, line))
+            self._made.setdefault(path, []).append((arms, maker, line, function))
 
     def choices(self) -> None:
         """Find the branches whose arms give a name different losses, or return different ones."""
         for path, made in self._made.items():
-            for position, (arms, maker, line) in enumerate(made):
+            for position, (arms, maker, line, function) in enumerate(made):
+                returned = path.startswith("return[")
                 if any(
-                    maker != other and (_exclude(arms, there) or (path == "return" and there))
-                    for there, other, _ in made[:position]
+                    maker != other
+                    and (
+                        _exclude(arms, there)
+                        or (returned and there)
+                        or (function and also and _within(arms, there))
+                    )
+                    for there, other, _, also in made[:position]
                 ):
-                    use = "is returned" if path == "return" else f"becomes `{path}`"
+                    use = "is returned" if returned else f"becomes `{path}`"
                     self.find(_CHOICE, line, use, line)
+
+
+def _within(arms: Arms, others: Arms) -> bool:
+    """Say whether one place stands in a branch at the other: what it does may be left out."""
+    return len(arms) > len(others) and arms[: len(others)] == others
 
 
 def _exclude(arms: Arms, others: Arms) -> bool:

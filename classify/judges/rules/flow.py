@@ -37,6 +37,7 @@ from classify.judges.rules.values import CONSTANT, DATA, LOGGED, Sort, Source, V
 from classify.judges.rules.words import (
     names_loss,
     names_loss_function,
+    returns_loss,
     vocabulary,
 )
 
@@ -119,8 +120,14 @@ class _Flow:
             given = node.named_children[0]
             elements = self._elements(given)
             self._analysis.returned.append((line_of(node), elements))
-            if len(elements) == 1:
-                self._names.note_maker("return", elements[0], given)
+            parts = [given] if len(elements) == 1 else _parts(_bare(given))
+            for position, (element, part) in enumerate(zip(elements, parts, strict=True)):
+                self._names.note_maker(f"return[{position}]", element, part)
+                if returns_loss(self._names.code.name):
+                    self._names.give(part)
+            self._names.contrast_returned(elements, line_of(node))
+            if self._names.code.name == "training_step":
+                self._analysis.train(elements[0], "is minimised by the trainer", line_of(node))
 
     def _assign(self, node: Node) -> None:
         targets, expression = targets_of(node)
@@ -166,10 +173,7 @@ class _Flow:
 
     def _elements(self, node: Node) -> tuple[Value, ...]:
         """Return the values of a tuple, or the one value of anything else."""
-        for _ in range(_MAX_DEPTH):
-            if node.type != "parenthesized_expression" or not node.named_children:
-                break
-            node = node.named_children[0]
+        node = _bare(node)
         if node.type in ("expression_list", "tuple"):
             return tuple(self._value(child) for child in _parts(node))
         return (self._value(node),)
@@ -293,6 +297,15 @@ class _Flow:
         value = self._value(node.child_by_field_name("body"))
         self._names.known = before
         return value
+
+
+def _bare(node: Node) -> Node:
+    """Return what stands in parentheses."""
+    for _ in range(_MAX_DEPTH):
+        if node.type != "parenthesized_expression" or not node.named_children:
+            break
+        node = node.named_children[0]
+    return node
 
 
 def _parts(node: Node) -> list[Node]:

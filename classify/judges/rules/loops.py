@@ -10,11 +10,13 @@ from tree_sitter import Node
 
 from classify.judges.rules import library
 from classify.judges.rules.program import Code, Program
+from classify.judges.rules.shipped_names import listed
 from classify.judges.rules.tree import (
     CLASS,
     FUNCTION,
     LOOPS,
     arguments_of,
+    find,
     last_name,
     line_of,
     parameters_of,
@@ -33,9 +35,11 @@ from classify.judges.rules.words import (
     words,
 )
 
-_UPDATING_METHODS = vocabulary("train_on_batch partial_fit optimize_parameters")
-_RUNNERS = vocabulary("run experimental_run_v2 experimental_run call_for_each_replica")
-_MODE = ("train", "eval")
+_UPDATING_METHODS = listed("updates")
+_RUNNERS = listed("runs")
+_TELLING = ("call", "assignment", "augmented_assignment")
+"""Statements and expressions by which parameters may be updated."""
+_MODE = listed("mode")
 _NO_STEP = vocabulary(
     "scheduler schedule lr env environment pbar progress profiler prof bar warmup sim sampler"
     " noise diffusion"
@@ -73,8 +77,10 @@ class _Call:
 class Training:
     """Which code of a repository updates parameters."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, *, interprocedural: bool = True) -> None:
+        """Take the code; unless ``interprocedural``, no call in a loop is looked into."""
         self._program = program
+        self._interprocedural = interprocedural
 
     def loop(self, code: Code) -> tuple[int, Update] | None:
         """Return the line of a loop that trains, with the update in it."""
@@ -95,6 +101,8 @@ class Training:
     @cached_property
     def _updating(self) -> dict[tuple[str, int], Update]:
         """The functions which update parameters, themselves or through the functions they call."""
+        if not self._interprocedural:
+            return {}
         scans = [(_place(c), self._scan(c, c.node)) for c in self._program.functions.values()]
         found = {place: direct for place, (direct, _) in scans if direct is not None}
         for _ in range(_MAX_CALLS):
@@ -122,7 +130,7 @@ class Training:
         backward = False
         step = 0
         calls: list[_Call] = []
-        for node in walk(root, into_functions=root.type in LOOPS):
+        for node in find(root, *_TELLING, into_functions=root.type in LOOPS):
             if node.type == "call":
                 name = last_name(path_of(node.child_by_field_name("function")))
                 if name == "backward":
@@ -137,7 +145,7 @@ class Training:
                 if direct is not None:
                     return direct, calls
                 calls += self._calls(code, node, name)
-            elif node.type in ("augmented_assignment", "assignment") and _descends(node):
+            elif _descends(node):
                 return Update(line_of(node), "changes parameters by hand"), calls
         return None, calls
 
@@ -159,7 +167,7 @@ class Training:
             by_hand = weight or any(_names_rate(a) for a in given)
             if by_hand and (name.endswith("_") or self._eager(code)):
                 return Update(line, "changes parameters by hand")
-        if name in (*_RUNNERS, "eval"):
+        if name in _RUNNERS | {"eval"}:
             if any(self._fetches_update(code, argument) for argument in given):
                 return Update(line, "runs an update")
             if "feed_dict" in given.named and names_train_op(last_name(path_of(receiver))):
@@ -279,8 +287,8 @@ class Training:
                 for target in self._program.methods_named.get(name, [])[:2]:
                     waiting += [
                         (target, n.named_children[0])
-                        for n in walk(target.node, into_functions=False)
-                        if n.type == "return_statement" and n.named_children
+                        for n in find(target.node, "return_statement", into_functions=False)
+                        if n.named_children
                     ]
             elif node.type in ("list", "tuple", "expression_list", "binary_operator"):
                 waiting += [(where, child) for child in node.named_children]
@@ -293,7 +301,7 @@ class Training:
     def _bound_to(self, code: Code, name: str) -> list[Node]:
         """Return what a name is bound to in a function, out of a tuple or by appending too."""
         found = list(self._program.bindings(code.path, code.node).get(name, ()))
-        for node in walk(code.node):
+        for node in find(code.node, "assignment", "call"):
             if node.type == "assignment":
                 left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
                 if left is None or right is None or right.type != "call":
@@ -311,8 +319,8 @@ class Training:
         position = list(parameters_of(code.node)).index(parameter)
         root = self._program.module(code.path)
         found: list[tuple[Code, Node]] = []
-        for node in walk(root) if root is not None else ():
-            if node.type == "call" and path_of(node.child_by_field_name("function")) == code.name:
+        for node in find(root, "call") if root is not None else ():
+            if path_of(node.child_by_field_name("function")) == code.name:
                 value = arguments_of(node).get(position, parameter)
                 if value is not None:
                     found.append((Code(code.path, "", None, node), value))

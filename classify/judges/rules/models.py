@@ -10,10 +10,12 @@ from tree_sitter import Node
 from classify.judges.rules import library
 from classify.judges.rules.definition import Losses
 from classify.judges.rules.program import Code, Program
+from classify.judges.rules.shipped_names import listed
 from classify.judges.rules.tree import (
     FUNCTION,
     arguments_of,
     callee_of,
+    find,
     last_name,
     line_of,
     parameters_of,
@@ -30,15 +32,11 @@ from classify.judges.rules.words import (
     words,
 )
 
-_FORWARD = vocabulary("forward call __call__ _forward forward_features")
-_CONSTRUCTORS = vocabulary("__init__ setup build")
-_PRODUCTS = vocabulary("matmul mm dot bmm addmm einsum linear tensordot sparse_tensor_dense_matmul")
-_ACTIVATIONS = vocabulary("sigmoid tanh relu softmax leaky_relu elu softplus log_softmax")
-_ARRAYS = vocabulary(
-    "randn rand normal uniform random_normal truncated_normal random_uniform zeros ones Parameter"
-    " Variable get_variable glorot xavier xavier_init empty random randn_like shared"
-    " standard_normal tensor FloatTensor Tensor constant"
-)
+_FORWARD = listed("forward")
+_CONSTRUCTORS = listed("constructs")
+_PRODUCTS = listed("product")
+_ACTIVATIONS = listed("applied activation")
+_ARRAYS = listed("array")
 _NO_MODEL = vocabulary(
     "test dataset dataloader loader sampler optimizer metric metrics callback scheduler"
     " logger evaluator tokenizer"
@@ -74,8 +72,10 @@ class _Class:
 class Networks:
     """Which code of a repository defines networks."""
 
-    def __init__(self, program: Program, losses: Losses) -> None:
+    def __init__(self, program: Program, losses: Losses, *, interprocedural: bool = True) -> None:
+        """Take the code; unless ``interprocedural``, no function that is called is looked into."""
         self._program = program
+        self._interprocedural = interprocedural
         self._losses = losses
         self._classes: dict[str, _Class] = {}
 
@@ -208,6 +208,8 @@ class Networks:
     @cached_property
     def _building(self) -> dict[_Place, Building]:
         """The functions which make layers, themselves or through the functions they call."""
+        if not self._interprocedural:
+            return {}
         scans = {_place(code): self._scan(code) for code in self._program.functions.values()}
         found = {place: direct for place, (direct, _) in scans.items() if direct is not None}
         for _ in range(_MAX_CALLS):
@@ -279,14 +281,14 @@ def _class_name(class_key: str) -> str:
 
 
 def _calls_in(node: Node) -> list[Node]:
-    return [each for each in walk(node) if each.type == "call"]
+    return find(node, "call")
 
 
 def _arrays_in(code: Code) -> set[str]:
     """Return the attributes which a method sets to an array that it makes."""
     found: set[str] = set()
-    for node in walk(code.node):
-        path = path_of(node.child_by_field_name("left")) if node.type == "assignment" else ""
+    for node in find(code.node, "assignment"):
+        path = path_of(node.child_by_field_name("left"))
         value = node.child_by_field_name("right")
         if value is None or not path.startswith("self.") or path.count(".") > 1:
             continue
@@ -297,7 +299,7 @@ def _arrays_in(code: Code) -> set[str]:
 
 def _applied_weights(node: Node, weights: frozenset[str]) -> int:
     """Return the line on which data are multiplied with one of these attributes, 0 for none."""
-    for each in walk(node) if weights else ():
+    for each in find(node, "call", "binary_operator") if weights else ():
         if each.type == "call" and callee_of(each) in _PRODUCTS:
             operands = [*arguments_of(each), receiver_of(each)]
         elif each.type == "binary_operator" and (
@@ -313,7 +315,7 @@ def _applied_weights(node: Node, weights: frozenset[str]) -> int:
 
 def _applied_layer(node: Node) -> int:
     """Return the line of an activation of a product, or of the layers of a list; 0 for none."""
-    for each in walk(node):
+    for each in find(node, "call", "for_statement"):
         if each.type == "call" and callee_of(each) in _ACTIVATIONS:
             if any(callee_of(inner) in _PRODUCTS for inner in _calls_in(each)):
                 return line_of(each)

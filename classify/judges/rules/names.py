@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 
 from tree_sitter import Node
 
 from classify.judges.rules import library, values
 from classify.judges.rules.evidence import CONTRAST, Analysis
 from classify.judges.rules.program import Code, Program
+from classify.judges.rules.shipped_names import listed
 from classify.judges.rules.tree import (
     FUNCTION,
     Arguments,
     Statement,
     arguments_of,
+    callee_of,
     last_name,
     line_of,
     parameters_of,
@@ -22,20 +25,19 @@ from classify.judges.rules.tree import (
 )
 from classify.judges.rules.values import CONSTANT, LOGGED, Sort, Source, Value
 from classify.judges.rules.words import (
+    holds_losses,
     names_count,
     names_criterion,
     names_error,
     names_logged,
     names_loss,
     names_loss_function,
+    names_metric,
     names_scalar,
     names_update,
     names_weight,
     speaks_of_boltzmann,
-    vocabulary,
 )
-
-CONTAINERS = vocabulary("list dict defaultdict OrderedDict set deque tuple Counter")
 
 
 class Names:
@@ -61,14 +63,18 @@ class Names:
         self.known = dict(around)
         self.statement = Statement(code.node)
         self._bound_in: dict[str, tuple[int, ...]] = {}
-        self.boltzmann = speaks_of_boltzmann(
-            f"{code.path.rpartition('/')[2]} {code.qualname} {text_of(code.node)}"
-        )
+        self._measures = names_metric(code.name) or names_metric(code.path.rpartition("/")[2])
         for name, default in parameters_of(code.node).items() if code.node.type == FUNCTION else ():
             self.known.pop(name, None)
             self._bound_in[name] = ()
             if default is not None and default.type in ("integer", "float", "true", "false"):
                 self.known[name] = CONSTANT
+
+    @cached_property
+    def boltzmann(self) -> bool:
+        """Whether the code is that of a (restricted) Boltzmann machine."""
+        file = self.code.path.rpartition("/")[2]
+        return speaks_of_boltzmann(f"{file} {self.code.qualname} {text_of(self.code.node)}")
 
     # --- binding --------------------------------------------------------------------------------
 
@@ -80,6 +86,9 @@ class Names:
             value = before
         self.contrast(path, value, line)
         self.note_maker(path, value, expression)
+        name = last_name(path)
+        if names_criterion(name) or (names_loss(name) and expression.type == "dictionary"):
+            self.give(expression)
         if before is not None and accumulates(path, expression):
             value = self._accumulated(path, value, line)
         self.bind(path, value, line)
@@ -100,9 +109,9 @@ class Names:
             pass
         elif names_loss(name) and value.sort >= Sort.DATA:
             # an error may be a metric: as a loss it is at least averaged
-            if value.is_loss or value.averaged or not names_error(name):
+            if value.is_loss or not names_error(name) or (value.averaged and not self._measures):
                 self.analysis.use(value, use, line)
-            container = value.many and value.maker in CONTAINERS
+            container = value.many and value.maker in listed("container")
             if value.sort is Sort.DATA and not (value.formula or value.instance or container):
                 value = replace(value, sort=Sort.LOSS, maker=value.maker or path)
         elif value.sort is Sort.DATA and names_count(name):
@@ -136,17 +145,43 @@ class Names:
         maker = value.maker + value.instance
         if value.is_loss and expression.type in ("identifier", "attribute", "subscript"):
             named = path_of(expression)
-            maker = named if names_loss(last_name(named)) and path != "return" else ""
-        self.analysis.made(path, self.statement.arms, maker, line_of(expression))
+            maker = named if names_loss(last_name(named)) and not path.startswith("return[") else ""
+        function = value.sort is Sort.CRITERION
+        self.analysis.made(path, self.statement.arms, maker, line_of(expression), function=function)
+
+    def give(self, expression: Node) -> None:
+        """Note the functions of the repository that are given where a loss is asked for."""
+        waiting = [expression]
+        while waiting:
+            node = waiting.pop()
+            if node.type in ("identifier", "attribute"):
+                target = self.resolve(path_of(node))
+                if target.startswith("self.") and target.count(".") == 1:
+                    method = self.program.method(self.code.class_key, last_name(target))
+                    target = method.key if method is not None else ""
+                if target in self.program.functions:
+                    self.analysis.trained.add((target, -1))
+            elif node.type in ("list", "tuple", "dictionary"):
+                waiting += node.named_children
+            elif node.type == "pair" and (value := node.child_by_field_name("value")) is not None:
+                waiting.append(value)
+            elif node.type == "call" and callee_of(node) == "partial":
+                waiting += arguments_of(node).positional[:1]
 
     def contrast(self, path: str, value: Value, line: int) -> None:
         """Note the update of a Boltzmann machine by the difference of its two phases."""
-        if not self.boltzmann or not value.difference or value.is_loss:
+        if not value.difference or value.is_loss or not self.boltzmann:
             return
         name = last_name(path)
         kept = "." in path or self.statement.node.type == "augmented_assignment"
         if names_update(name) or (kept and names_weight(name)):
             self.analysis.find(CONTRAST, value.difference, f"becomes `{path}`", line)
+
+    def contrast_returned(self, elements: tuple[Value, ...], line: int) -> None:
+        """Note the difference of two phases that a function returns for an update."""
+        found = next((e.difference for e in elements if e.difference and not e.is_loss), 0)
+        if found and names_update(last_name(self.code.qualname)) and self.boltzmann:
+            self.analysis.find(CONTRAST, found, "is returned", line)
 
     def in_inner_loop(self, path: str) -> bool:
         """Say whether the statement is in a loop that the name's last binding is not in."""
@@ -184,7 +219,9 @@ class Names:
             return values.criterion(dotted)
         if (found := self.attribute(path)) is not None:
             return found
-        known = dotted in self.program.functions and names_loss_function(name)
+        known = dotted in self.program.functions and (
+            names_loss_function(name) or holds_losses(dotted.partition("::")[0])
+        )
         if known or names_criterion(name):
             return values.criterion(dotted)
         if names_loss(name):
@@ -218,8 +255,11 @@ class Names:
 
     def instance(self, class_key: str) -> Value:
         """Return an object of a class of the repository."""
-        name = last_name(class_key.rpartition("::")[2])
-        return values.instance_of(class_key, is_criterion=names_criterion(name))
+        path, _, qualname = class_key.partition("::")
+        name = last_name(qualname)
+        network = library.names_network(name)
+        is_criterion = names_criterion(name) or (holds_losses(path) and not network)
+        return values.instance_of(class_key, is_criterion=is_criterion)
 
 
 def criterion_of(dotted: str, given: Arguments) -> Value:

@@ -13,13 +13,14 @@ from tree_sitter import Node, Query, QueryCursor
 from classify.judges.rules.tree import (
     FUNCTION,
     LOOPS,
+    find,
     last_name,
     path_of,
     statements,
     targets_of,
     text_of,
-    walk,
 )
+from classify.judges.rules.words import mentions_loss
 from mining.code import RepositoryCode
 from mining.extract import PYTHON, parse
 from mining.hierarchy import ancestry
@@ -65,11 +66,13 @@ class Program:
         self.names = code.names
         self.classes = code.classes
         self._extractions = code.extractions
+        self._trees = code.trees
         self._nodes: dict[str, dict[int, list[Node]]] = {}
         self._aliases: dict[str, dict[str, str]] = {}
         self._resolved: dict[tuple[str, str, str], str] = {}
         self._attributes: dict[str, dict[str, list[tuple[Code, Node]]]] = {}
         self._ancestors: dict[str, tuple[str, ...]] = {}
+        self._overriding: dict[str, tuple[Code, ...]] = {}
         self._nested: dict[tuple[str, int, int], list[Code]] = {}
         self._bindings: dict[tuple[str, int, int], dict[str, list[Node]]] = {}
 
@@ -102,8 +105,8 @@ class Program:
         place = (code.path, code.node.start_byte, code.node.end_byte)
         if place not in self._nested:
             found = [code]
-            for node in walk(code.node):
-                if node.type == FUNCTION and node.start_byte != code.node.start_byte:
+            for node in find(code.node, FUNCTION):
+                if node.start_byte != code.node.start_byte:
                     name = text_of(node.child_by_field_name("name"))
                     nested = Code(code.path, f"{code.qualname}.{name}", code.class_key, node)
                     found.append(self._at.get((code.path, node.start_byte), nested))
@@ -132,8 +135,8 @@ class Program:
 
     def module(self, path: str) -> Node | None:
         """Return the root of a file's tree."""
-        self._nodes_of(path)
-        return self._roots.get(path)
+        tree = self._trees.get(path)
+        return tree.root_node if tree is not None else None
 
     def ancestors(self, class_key: str) -> tuple[str, ...]:
         """Return a class and its bases: keys, and dotted names of what is outside."""
@@ -150,15 +153,18 @@ class Program:
 
     def overriding(self, method: Code) -> tuple[Code, ...]:
         """Return what an abstract method may be at run time: its namesakes in subclasses."""
-        if method.class_key is None or not _ABSTRACT.search(text_of(method.node)):
+        if method.class_key is None:
             return ()
-        return tuple(
-            each
-            for each in self.methods_named.get(method.name, ())
-            if each.class_key is not None
-            and each.class_key != method.class_key
-            and method.class_key in self.ancestors(each.class_key)
-        )
+        if method.key not in self._overriding:
+            abstract = _ABSTRACT.search(text_of(method.node)) is not None
+            self._overriding[method.key] = tuple(
+                each
+                for each in (self.methods_named.get(method.name, ()) if abstract else ())
+                if each.class_key is not None
+                and each.class_key != method.class_key
+                and method.class_key in self.ancestors(each.class_key)
+            )
+        return self._overriding[method.key]
 
     def all_methods(self, class_key: str) -> list[Code]:
         """Return the functions inside a class and inside its bases in the repository."""
@@ -203,15 +209,31 @@ class Program:
             found = self.names.resolve(code.path, f"{alias}.{rest}" if rest else alias)
         return _plain(found)
 
+    @cached_property
+    def losses(self) -> frozenset[str]:
+        """The names which some file binds to a loss function, by an import or an assignment."""
+        found = {
+            statement.local
+            for each in self._extractions.values()
+            for statement in each.imports
+            if mentions_loss(statement.target)
+        }
+        for path in self.texts:
+            root = self.module(path)
+            for name, values in self.bindings(path, root).items() if root is not None else ():
+                made = [path_of(v.child_by_field_name("function")) for v in values]
+                if any(mentions_loss(each) for each in (*made, *map(path_of, values))):
+                    found.add(last_name(name))
+        return frozenset(found)
+
     def bindings(self, path: str, node: Node) -> dict[str, list[Node]]:
         """Return what each name is assigned anywhere below a node of a file."""
         place = (path, node.start_byte, node.end_byte)
         if place not in self._bindings:
             found: defaultdict[str, list[Node]] = defaultdict(list)
-            for each in walk(node):
-                if each.type == "assignment":
-                    for name, value in assignments(each):
-                        found[name].append(value)
+            for each in find(node, "assignment"):
+                for name, value in assignments(each):
+                    found[name].append(value)
             self._bindings[place] = dict(found)
         return self._bindings[place]
 
@@ -248,17 +270,14 @@ class Program:
             self._attributes[class_key] = dict(found)
         return self._attributes[class_key]
 
-    @cached_property
-    def _roots(self) -> dict[str, Node]:
-        return {}
-
     def _nodes_of(self, path: str) -> dict[int, list[Node]]:
         """Return a file's functions, classes and loops by the line on which they start."""
         if path not in self._nodes:
             found: defaultdict[int, list[Node]] = defaultdict(list)
-            root = parse(self.texts.get(path, "").encode("utf-8", "replace")).root_node
-            self._roots[path] = root
-            for nodes in QueryCursor(_DEFINITIONS).captures(root).values():
+            root = self.module(path)
+            for nodes in (
+                QueryCursor(_DEFINITIONS).captures(root).values() if root is not None else ()
+            ):
                 for node in nodes:
                     found[node.start_point.row + 1].append(node)
             self._nodes[path] = dict(found)
@@ -302,10 +321,8 @@ def program_of(code: RepositoryCode) -> Program:
 def standalone(snippet: Snippet) -> Code | None:
     """Read a snippet without its file, from its text alone."""
     root = parse(snippet.code.encode("utf-8", "replace")).root_node
-    for node in walk(root):
-        if node.type in LOOPS or node.type == FUNCTION:
-            return Code(snippet.path, snippet.qualname, _class_key(snippet), node)
-    return None
+    found = find(root, FUNCTION, *LOOPS)
+    return Code(snippet.path, snippet.qualname, _class_key(snippet), found[0]) if found else None
 
 
 def _class_key(snippet: Snippet) -> str | None:

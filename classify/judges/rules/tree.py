@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
-from tree_sitter import Node
+from tree_sitter import Node, Query, QueryCursor
+
+from mining.extract import PYTHON
 
 FUNCTION = "function_definition"
 CLASS = "class_definition"
@@ -150,6 +153,35 @@ def walk(node: Node, *, into_functions: bool = True) -> Iterator[Node]:
         yield current
         if into_functions or current is node or current.type not in (FUNCTION, CLASS):
             waiting += current.named_children[::-1]
+
+
+def find(node: Node, *types: str, into_functions: bool = True) -> list[Node]:
+    """Return the nodes of some types at and below a node, in the order of the text.
+
+    As ``walk``, but the search runs inside of tree-sitter.
+    """
+    if into_functions:
+        return _found(node, types)
+    found: list[Node] = []
+    end = 0
+    for each in _found(node, (*types, FUNCTION, CLASS)):
+        if each.start_byte < end:
+            continue
+        if each.type in (FUNCTION, CLASS) and each != node:
+            end = each.end_byte
+        if each.type in types:
+            found.append(each)
+    return found
+
+
+def _found(node: Node, types: tuple[str, ...]) -> list[Node]:
+    found = QueryCursor(_query(types)).captures(node).get("found", [])
+    return sorted(found, key=lambda each: (each.start_byte, -each.end_byte))
+
+
+@cache
+def _query(types: tuple[str, ...]) -> Query:
+    return Query(PYTHON, " ".join(f"({each}) @found" for each in types))
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class Value:
     ``sources`` are the calls which it came from; ``instance``, the class that it is an object of;
     ``maker`` tells one loss from another. ``many``: a collection; ``each``: how many losses it is
     known to hold. ``summed``: a ready-made loss that was told to sum and not to average.
-    ``product``: a matrix product of data.
+    ``product``: a matrix product of data. ``smoothed``: targets that are spread by hand.
     """
 
     sort: Sort = Sort.DATA
@@ -65,6 +65,7 @@ class Value:
     each: int = 0
     summed: bool = False
     product: bool = False
+    smoothed: int = 0
 
     @property
     def is_loss(self) -> bool:
@@ -153,6 +154,7 @@ def join(first: Value, second: Value) -> Value:
         sources=high.sources | low.sources,
         instance=high.instance or low.instance,
         each=max(high.each, low.each),
+        smoothed=high.smoothed or low.smoothed,
     )
 
 
@@ -165,7 +167,7 @@ def combine(operator: str, left: Value, right: Value, line: int) -> Value:
             return _with_constant(operator, other, line, exponent=one is right)
     if Sort.LOGGED in (left.sort, right.sort):
         return LOGGED
-    joined = _plain(join(left, right))
+    joined = replace(_plain(join(left, right)), averaged=left.averaged and right.averaged)
     if left.is_loss or right.is_loss:
         # a loss put together with another one, or weighed and masked by data
         if operator != "+":
@@ -200,7 +202,7 @@ def _with_constant(operator: str, other: Value, line: int, exponent: bool) -> Va
     if operator == "**" and exponent:
         return transform(other, line)
     if operator in ("+", "-"):
-        return replace(_plain(other), shifted=True)
+        return replace(_plain(other), shifted=True, averaged=other.averaged)
     return replace(other, many=False, instance="", shifted=False)
 
 

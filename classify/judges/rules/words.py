@@ -70,7 +70,17 @@ _TRAINED = vocabulary(
 _WEIGHED = vocabulary("sample class pos token label instance example importance edge")
 _COUNTS = vocabulary("num n count counts len length size ntokens steps iters nb denominator")
 _COUNTED = vocabulary("tokens samples examples items words batches chars instances")
-_BOLTZMANN = re.compile(r"rbm|boltzmann|gibbs|contrastive_div|visible|\bcd_?k?\b|v_?bias", re.I)
+_HOME = vocabulary("loss losses criterion criterions criteria objective objectives")
+_METRIC = vocabulary(
+    "metric metrics score scores evaluator accuracy psnr fid iou recall precision auc perplexity"
+)
+_TRAINING = vocabulary(
+    "backward mse mae msle energy entropy regularizer regulariser gradient gradients minimize"
+    " minimise optimize loss updates"
+)
+_BOLTZMANN = re.compile(
+    r"rbm|boltzmann|gibbs|contrastive_div|visible|(?<![a-z])cd(_?k|\d+)?(?![a-z])|v_?bias", re.I
+)
 
 
 @cache
@@ -118,6 +128,24 @@ def names_criterion(name: str) -> bool:
     if not found or not _speaks_of_loss(found):
         return False
     return found[-1] in _FUNCTION or (name[:1].isupper() and found[-1] in ("loss", "losses"))
+
+
+@cache
+def holds_losses(path: str) -> bool:
+    """Say whether a file is the home of losses, by its name or that of its folder."""
+    parts = path.removesuffix(".py").split("/")
+    if any(words(part)[:1] in (("test",), ("tests",)) for part in parts):
+        return False
+    return any(
+        not _HOME.isdisjoint(found) and found[0] not in _TELLING and found[-1] not in _AFTER_LOSS
+        for found in map(words, parts[-2:])
+    )
+
+
+@cache
+def names_metric(name: str) -> bool:
+    """Say whether a function, class or file of this name measures rather than trains."""
+    return not _METRIC.isdisjoint(words(name))
 
 
 @cache
@@ -210,6 +238,17 @@ def names_weight(name: str) -> bool:
     return plain in ("w", "b", "c", "a", "bv", "bh", "vb", "hb") or any(
         w in plain for w in ("weight", "bias")
     )
+
+
+def speaks_of_training(text: str) -> bool:
+    """Say whether a text holds any of the words without which no loss can be told in it."""
+    if "training_step" in text or "create_train_op" in text or speaks_of_boltzmann(text):
+        return True
+    return any(word in _TRAINING or _is_loss(word) for word in _distinct_words(text))
+
+
+def _distinct_words(text: str) -> set[str]:
+    return {word.lower() for word in set(_WORD.findall(text))}
 
 
 def speaks_of_boltzmann(text: str) -> bool:
