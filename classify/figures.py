@@ -26,6 +26,13 @@ EMPTY = "empty"
 _COLOURS = dict(
     zip((*LOSSES, EMPTY), ("#D55E00", "#0072B2", "#CC79A7", "#009E73", "#555555"), strict=True)
 )
+_GREY = "#555555"
+_MARKED = 100
+"""So many points of a line are told apart; more only make the file large."""
+_CAPTION_4_2 = (
+    "Above: repositories that hold\njust the losses dotted below;\nno dot, none of them.\n\n"
+    "Left: that hold it, alone\nor with others."
+)
 _STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -55,14 +62,15 @@ def figure_4_1(
     """
     holds = _holds(placements, corpus)
     holds[EMPTY] = ~holds[list(LOSSES)].any(axis=1)
+    holds["taken"] = True
+    added = holds.groupby("position")[[*LOSSES, EMPTY, "taken"]].sum()
+    tops = range(1, holds["position"].max() + 1 if len(holds) else 1)
     rows = []
-    for top in range(1, holds["position"].max() + 1 if len(holds) else 1):
-        taken = holds[holds["position"] <= top]
-        for category in (*LOSSES, EMPTY) if len(taken) else ():
-            holding = int(taken[category].sum())
-            share = wilson(holding / len(taken), len(taken), confidence)
+    for top, *holdings, taken in added.reindex(tops, fill_value=0).cumsum().itertuples(name=None):
+        for category, holding in zip((*LOSSES, EMPTY), holdings, strict=True) if taken else ():
+            share = wilson(holding / taken, taken, confidence)
             between = (share.estimate, share.low, share.high, confidence)
-            rows.append((top, len(taken), category, holding, *between))
+            rows.append((top, taken, category, holding, *between))
     found = ["share", "low", "high", "confidence"]
     return pd.DataFrame(rows, columns=["top", "repositories", "category", "holding", *found])
 
@@ -90,6 +98,11 @@ def draw_4_2(frame: pd.DataFrame) -> dict[str, bytes]:
     return _files(plot_4_2(frame))
 
 
+def draw_4_2_upset(frame: pd.DataFrame) -> dict[str, bytes]:
+    """Draw the frame of ``figure_4_2`` as UpSet plot; returns as ``draw_4_2`` does."""
+    return _files(plot_4_2_upset(frame))
+
+
 def plot_4_1(frame: pd.DataFrame) -> Figure:
     """Plot the frame of ``figure_4_1``: a panel a category, in which the others stand in grey."""
     with mpl.rc_context(_STYLE):
@@ -108,8 +121,9 @@ def plot_4_1(frame: pd.DataFrame) -> Figure:
                 axes.stairs(
                     line["high"], edges, baseline=line["low"], fill=True, color=colour, alpha=0.2
                 )
+                marked = ".-" if len(line) <= _MARKED else "-"
                 axes.plot(
-                    line["top"], line["share"], ".-", color=colour, markersize=4, clip_on=False
+                    line["top"], line["share"], marked, color=colour, markersize=4, clip_on=False
                 )
         panels[0].set_ylim(0, 1)
         panels[2].tick_params(labelbottom=True)  # nothing stands below it
@@ -155,6 +169,61 @@ def plot_4_2(frame: pd.DataFrame) -> Figure:
         return figure
 
 
+def plot_4_2_upset(frame: pd.DataFrame) -> Figure:
+    """Plot the frame of ``figure_4_2`` as an UpSet plot of the combinations that occur.
+
+    Above, how many repositories hold just the losses dotted below; left, how many hold each.
+    """
+    found = frame[frame["repositories"] > 0]
+    found = found.sort_values("repositories", ascending=False, kind="stable", ignore_index=True)
+    totals = [int(found.loc[found[category], "repositories"].sum()) for category in LOSSES]
+    lines = list(range(len(LOSSES)))
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(6.6, 3.9), layout="constrained")
+        panels = figure.subplots(2, 2, width_ratios=(1, 2.8), height_ratios=(1.7, 1))
+        (caption, bars), (sizes, dots) = panels
+        caption.set_axis_off()
+        caption.text(0, 1, _CAPTION_4_2, va="top")
+
+        of_combination = bars.bar(found.index, found["repositories"], 0.6, color=_GREY)
+        most = max([1, *found["repositories"]])
+        crowded = len(found) * len(str(most)) > 32  # digits that fit side by side
+        bars.bar_label(of_combination, padding=2, rotation=90 if crowded else 0, fontsize=8)
+        bars.set_ylabel("Repositories")
+        bars.set_xlim(-0.8, max(len(found), 1) - 0.4)  # without repositories there are no bars
+        bars.set_ylim(0, 1.15 * most)
+        bars.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        bars.tick_params(bottom=False, labelbottom=False)
+
+        dots.set(xlim=bars.get_xlim(), xticks=[], ylim=(len(LOSSES) - 0.5, -0.5))
+        dots.set_yticks(lines, LOSSES)
+        dots.tick_params(left=False)
+        dots.spines[:].set_visible(False)
+        for line, category in enumerate(LOSSES):
+            holding = found.index[found[category]]
+            dots.axhspan(line - 0.45, line + 0.45, color="#F2F2F2", linewidth=0, zorder=0)
+            dots.scatter(found.index, [line] * len(found), 36, "#D0D0D0")
+            dots.scatter(holding, [line] * len(holding), 36, _COLOURS[category], zorder=3)
+        combinations = found[list(LOSSES)].itertuples(index=False, name=None)
+        for place, combination in enumerate(combinations):
+            held = [line for line, holds in zip(lines, combination, strict=True) if holds]
+            dots.plot([place] * len(held), held, color=_GREY, linewidth=1.5)
+
+        sizes.set_axis_off()
+        sizes.set(xlim=(1.4 * max([1, *totals]), 0), ylim=dots.get_ylim())
+        sizes.barh(lines, totals, 0.6, color=[_COLOURS[category] for category in LOSSES])
+        for line, total in enumerate(totals):
+            sizes.annotate(
+                str(total),
+                (total, line),
+                (-3, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+            )
+        return figure
+
+
 def _caption_4_1(frame: pd.DataFrame) -> str:
     if frame.empty:
         return "No repository was taken."
@@ -180,6 +249,9 @@ def _files(figure: Figure) -> dict[str, bytes]:
     undated: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     files = {}
     with mpl.rc_context(_STYLE):
+        # laid out once and not for each file, which takes most of the time
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
         for kind, metadata in undated.items():
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, metadata=metadata)

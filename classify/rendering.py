@@ -15,30 +15,10 @@ from numbers import Integral, Real
 
 import pandas as pd
 
-_PAGE = 40
-"""More rows than these do not fit one page in LaTeX, and break over several."""
+from classify.latex import escaped, layout
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "`": r"\textasciigrave{}",
-    "'": r"\textquotesingle{}",
-    "±": r"\ensuremath{\pm}",
-    # at the start of a row, these would be read as an argument of the \\ before it
-    "[": "{[}",
-    "*": "{*}",
-}
+_PAGE = 40
+"""More lines than these do not fit one page in LaTeX, and break over several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +64,20 @@ class Table:
 
     def to_latex(self) -> str:
         """Return the table as LaTeX in UTF-8; needs booktabs, and longtable for a long one."""
-        columns = "".join("r" if numeric else "l" for numeric in self._numeric())
-        heads = " & ".join(_latex(str(column)) for column in self.frame.columns) + r" \\"
-        body = [
-            " & ".join(_latex(self._shown(value)) for value in row) + r" \\" for row in self._rows()
-        ]
-        caption = rf"\caption{{{_latex(self.title)}}}\label{{tab:{self.name}}}"
-        note = [rf"\par\smallskip\footnotesize {_latex(self.note)}"] if self.note else []
-        if len(self.frame) > _PAGE:
-            head = [r"\toprule", heads, r"\midrule"]
-            start = [rf"\begin{{longtable}}{{{columns}}}", caption + r" \\", *head]
+        heads = [_one_line(str(column)) for column in self.frame.columns]
+        body = [[_one_line(self._shown(value)) for value in row] for row in self._rows()]
+        parts = layout(heads, body, self._numeric())
+        title, said = escaped(_one_line(self.title)), escaped(_one_line(self.note))
+        caption = rf"\caption{{{title}}}\label{{tab:{self.name}}}"
+        note = [rf"\par\smallskip\footnotesize {said}"] if self.note else []
+        compact = [parts.compact] if parts.compact else []
+        if parts.height > _PAGE:
+            head = [r"\toprule", parts.heads, r"\midrule"]
+            start = [rf"\begin{{longtable}}{{{parts.columns}}}", caption + r" \\", *head]
             repeated = [r"\endfirsthead", *head, r"\endhead", r"\bottomrule", r"\endfoot"]
-            lines = [*start, *repeated, *body, r"\end{longtable}"]
+            lines = [*start, *repeated, *parts.body, r"\end{longtable}"]
+            if compact:
+                lines = ["{" + parts.compact, *lines, "}"]
             if note:
                 lines += ["{" + note[0] + r"\par}"]
         else:
@@ -103,9 +85,10 @@ class Table:
                 r"\begin{table}",
                 r"\centering",
                 caption,
-                rf"\begin{{tabular}}{{{columns}}}",
-                *(r"\toprule", heads, r"\midrule"),
-                *body,
+                *compact,
+                rf"\begin{{tabular}}{{{parts.columns}}}",
+                *(r"\toprule", parts.heads, r"\midrule"),
+                *parts.body,
                 *(r"\bottomrule", r"\end{tabular}"),
                 *note,
                 r"\end{table}",
@@ -166,11 +149,6 @@ def _markdown(text: str) -> str:
     # an underscore inside a word means nothing; __init__ would be bold
     active = r"[\\`*{}\[\]<>|~$&#]|(?<![^\W_])_|_(?![^\W_])"
     return re.sub(active, r"\\\g<0>", _one_line(text))
-
-
-def _latex(text: str) -> str:
-    escaped = "".join(_LATEX.get(character, character) for character in _one_line(text))
-    return re.sub("-(?=-)", "-{}", escaped)  # two hyphens would become a dash
 
 
 def _one_line(text: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
 from classify.evaluate import Evaluation
+from classify.gold import sampling_strata
 from classify.metrics import (
     LOSSES,
     UNPLACED,
@@ -15,6 +17,13 @@ from classify.metrics import (
     weighted_f1,
 )
 from classify.placement import Category
+from classify.prevalence import (
+    ANY_LOSS,
+    SAME_ERRORS,
+    SHARES,
+    corrected_shares,
+    transferred_shares,
+)
 from classify.rendering import Table
 
 ORDER_4_1: tuple[str, ...] = (
@@ -38,14 +47,14 @@ def table_4_1(placements: pd.DataFrame) -> Table:
     rows += [("any loss", placed.isin(LOSSES))]
     rows += [(category, placed == category) for category in (Category.NO_LOSS.value, UNPLACED)]
     rows += [("all snippets", placed.notna())]
+    # numbers are told apart much faster than the texts they stand for
+    repository, text = (
+        pd.Series(pd.factorize(placements[column])[0], placements.index)
+        for column in ("repository", "code_sha256")
+    )
     frame = pd.DataFrame(
         [
-            (
-                name,
-                int(which.sum()),
-                placements.loc[which, "repository"].nunique(),
-                placements.loc[which, "code_sha256"].nunique(),
-            )
+            (name, int(which.sum()), repository[which].nunique(), text[which].nunique())
             for name, which in rows
         ],
         columns=["category", "instances", "repositories", "distinct_texts"],
@@ -60,6 +69,96 @@ def table_4_1(placements: pd.DataFrame) -> Table:
     )
 
 
+def table_4_1_corrected(placements: pd.DataFrame, evaluation: Evaluation) -> Table:
+    """Put beside each count of instances what it is once the judge's errors are accounted for.
+
+    Columns: category, instances as placed, ``corrected``, and ``low`` and ``high`` of its
+    interval (see prevalence.corrected_shares), all in snippets. Without a labelled snippet of
+    some placement there are no corrected numbers, and the note says of which.
+    """
+    placed = _placed(placements)
+    rows = evaluation.rows
+    labelled = set(rows["placement"].fillna(UNPLACED))
+    unknown = [name for name in placed if name not in labelled]
+    shares = corrected_shares(
+        rows["label"],
+        rows["placement"],
+        placed,
+        sampling_strata(rows),
+        evaluation.confidence,
+    )
+    told = sum(placed.values()) - (placed[UNPLACED] if UNPLACED in unknown else 0)
+    if shares:
+        note = (
+            f"Corrected by the {len(rows)} labelled snippets (post-stratified by placement), with "
+            f"{evaluation.confidence:.0%} intervals for this corpus. Assumes that "
+            f"{shares[ANY_LOSS].assumption}."
+        )
+        if UNPLACED in unknown:
+            note += f" Leaves out the {placed[UNPLACED]} unplaced snippets: none is labelled."
+    else:
+        note = (
+            f"No corrected numbers: no labelled snippet is placed as {', '.join(unknown)}, so "
+            f"that nothing is known of {sum(placed[name] for name in unknown)} snippets placed "
+            f"there; label some of them."
+        )
+    return _corrected("table_4_1_corrected", placed, shares, told, note)
+
+
+def table_4_1_transferred(
+    placements: pd.DataFrame, labelled: pd.DataFrame, confidence: float
+) -> Table:
+    """Correct the counts of a corpus without labels by the judge's errors in another corpus.
+
+    ``labelled`` are gold rows joined to that other corpus's placements (of gold.match). Columns
+    as in ``table_4_1_corrected``; see prevalence.transferred_shares.
+    """
+    placed = _placed(placements)
+    shares = transferred_shares(
+        labelled["label"],
+        labelled["placement"],
+        placed,
+        sampling_strata(labelled),
+        confidence,
+    )
+    note = (
+        f"Only for transfer: corrected by the errors on {len(labelled)} labelled snippets of "
+        f"another corpus (Rogan-Gladen, {confidence:.0%} intervals of Lang and Reiczigel). Assumes "
+        f"that {SAME_ERRORS}. An empty cell: the judge tells the category no better than chance, "
+        f"or no labelled snippet is of it. The rows are corrected each for itself and need not "
+        f"add up."
+    )
+    return _corrected("table_4_1_transferred", placed, shares, sum(placed.values()), note)
+
+
+def _placed(placements: pd.DataFrame) -> dict[str, int]:
+    """Return how many snippets have each placement, unplaced among them."""
+    counted = placements["placement"].fillna(UNPLACED).value_counts()
+    return {str(name): int(count) for name, count in counted.items()}
+
+
+def _corrected(
+    name: str, placed: Mapping[str, int], shares: Mapping[str, Interval], told: int, note: str
+) -> Table:
+    frame = pd.DataFrame(
+        [
+            (
+                category,
+                sum(placed.get(each, 0) for each in SHARES[category]),
+                *(
+                    (share.estimate * told, share.low * told, share.high * told)
+                    if (share := shares.get(category)) is not None
+                    else (None, None, None)
+                ),
+            )
+            for category in (*ORDER_4_1, ANY_LOSS, Category.NO_LOSS.value)
+        ],
+        columns=["category", "instances", "corrected", "low", "high"],
+    ).astype({"corrected": float, "low": float, "high": float})
+    title = "Snippets in each category, as placed and corrected for the judge's errors"
+    return Table(name, title, frame, note, number="4.1", decimals=0)
+
+
 def evaluation_tables(evaluation: Evaluation) -> list[Table]:
     """Return the tables D.1 to D.5 of an evaluation, each sample apart."""
     samples = evaluation.samples
@@ -68,7 +167,9 @@ def evaluation_tables(evaluation: Evaluation) -> list[Table]:
         table_d_2({name: each.confusion for name, each in samples.items()}),
         table_d_3({name: each.categories for name, each in samples.items()}),
         table_d_4({name: each.categories for name, each in samples.items()}),
-        table_d_5({name: each.weighted_f1 for name, each in samples.items()}),
+        table_d_5(
+            {name: (*each.sample_intervals, *each.population) for name, each in samples.items()}
+        ),
     ]
 
 
@@ -132,26 +233,33 @@ def table_d_4(tables: Mapping[str, pd.DataFrame]) -> Table:
 def table_d_5(intervals: Mapping[str, Iterable[Interval]]) -> Table:
     """Show the intervals of each sample's weighted F1, of one confidence and several methods."""
     parts = {}
-    assumptions = []
+    assumptions: dict[str, list[str]] = {}
     for sample, of_sample in intervals.items():
         of_sample = list(of_sample)
-        assumptions += [interval.assumption for interval in of_sample]
+        for interval in of_sample:
+            methods = assumptions.setdefault(interval.assumption, [])
+            methods += [] if interval.method in methods else [interval.method]
         parts[sample] = pd.DataFrame(
             [
-                (i.method, float(i.n), i.confidence, i.estimate, i.centre, i.half_width)
+                (i.method, _finite(i.n), i.confidence, i.estimate, i.centre, i.half_width)
                 for i in of_sample
             ],
             columns=["method", "n", "confidence", "f1", "centre", "half_width"],
         )
+    assumed = "; ".join(f"{' and '.join(m)}, that {what}" for what, m in assumptions.items())
     return Table(
         "table_d_5",
         "Confidence intervals of the weighted F1",
         _stacked(parts),
-        f"They assume that {'; '.join(dict.fromkeys(assumptions))}. The method wilson takes the "
-        f"F1 for a proportion of n snippets, as published; wilson_delta takes the effective n "
-        f"from the variance of the weighted F1 itself.",
+        f"Each is Wilson's interval at the size n. The method wilson takes the F1 for a proportion "
+        f"of n snippets, as published; the others take n from the variance of the weighted F1 "
+        f"under a design. They assume: {assumed}.",
         number="D.5",
     )
+
+
+def _finite(number: float) -> float | None:
+    return float(number) if math.isfinite(number) else None
 
 
 def _stacked(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -37,12 +37,16 @@ def write(run, with_gold=True):
 
 @pytest.mark.parametrize(
     ("with_gold", "stems"),
-    [(False, ALWAYS), (True, ALWAYS | {f"table_d_{i}" for i in range(1, 6)})],
+    [
+        (False, ALWAYS),
+        (True, ALWAYS | {"table_4_1_corrected"} | {f"table_d_{i}" for i in range(1, 6)}),
+    ],
 )
 def test_each_table_and_figure_is_written_in_every_form(run, with_gold, stems):
     names = write(run, with_gold)
     kinds = {"table": ("csv", "md", "tex"), "figure": ("csv", "svg", "pdf")}
-    assert set(names) == {f"paper/{s}.{k}" for s in stems for k in kinds[s.split("_")[0]]}
+    expected = {f"paper/{s}.{k}" for s in stems for k in kinds[s.split("_")[0]]}
+    assert set(names) == expected | {f"paper/figure_4_2_upset.{k}" for k in ("svg", "pdf")}
     assert len(names) == len(set(names))
     for name in names:
         assert run.path(name).stat().st_size > 0

@@ -3,12 +3,14 @@ import io
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classify.latex import breakable, escaped
 from classify.rendering import Table
 
 HOSTILE = [
@@ -41,6 +43,20 @@ HOSTILE = [
     "'quoted'",
     "",
 ]
+LONG = [
+    "src/very/deep/folder/with_many_parts/model_that_does_everything.py",
+    "NeuralNetworkWithAVeryLongCamelCaseName",
+    "x" * 90,
+    "12345678901234567890" * 3,
+    "words and words and words and words and words and words",
+]
+HEADS = ["type", "proposed", "share", "by_hand", "agreeing", "published", "published_share"]
+WIDE = Table(
+    "wide",
+    "A wide table",
+    pd.DataFrame([(t, *[1] * 6, t) for t in (*LONG, *HOSTILE)], columns=[*HEADS, "path"]),
+    "A note.",
+)
 
 
 def table(*values, **fields):
@@ -168,9 +184,33 @@ def test_a_long_table_breaks_over_pages(rows, environment):
     assert r"\label{tab:t}" in text
 
 
+def test_a_table_that_fits_is_set_as_it_is():
+    text = table("a" * 60).to_latex()
+    assert "footnotesize" not in text
+    assert r"\begin{tabular}{l}" in text
+
+
+def test_a_wide_table_is_set_narrower():
+    text = WIDE.to_latex()
+    assert r"\footnotesize" in text
+    assert r"\shortstack[r]{published\_\\share}" in text
+    assert re.search(r"\{p\{0\.\d+\\linewidth\}r{6}p\{0\.\d+\\linewidth\}\}", text)
+    assert "with_many_parts".replace("_", r"\_\allowbreak{}") in text
+
+
+@given(st.text(), st.integers(1, 40))
+def test_what_may_break_is_the_same_text(text, width):
+    line = "".join(c if c.isprintable() else " " for c in text)
+    assert breakable(line, width).replace(r"\allowbreak{}", "").replace("-{}", "-") == escaped(
+        line
+    ).replace("-{}", "-")
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_latex_compiles(tmp_path):
-    tables = table(*HOSTILE, note="A note.").to_latex() + table(*HOSTILE * 2).to_latex()
+def test_latex_compiles_and_stays_within_the_page(tmp_path):
+    hostile = [table(*HOSTILE, note="A note."), table(*HOSTILE * 2)]
+    long = replace(WIDE, frame=pd.concat([WIDE.frame] * 3))
+    tables = "".join(each.to_latex() for each in (*hostile, WIDE, long))
     source = (
         "\\documentclass{article}\\usepackage{booktabs,longtable}\\begin{document}\n"
         f"{tables}\\end{{document}}\n"
@@ -179,6 +219,7 @@ def test_latex_compiles(tmp_path):
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:]
+    assert [line for line in done.stdout.splitlines() if line.startswith("Overfull")] == []
 
 
 # --- text

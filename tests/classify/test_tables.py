@@ -6,7 +6,12 @@ from hypothesis import strategies as st
 from classify.evaluate import evaluate
 from classify.gold import Gold
 from classify.metrics import CATEGORIES
-from classify.tables import evaluation_tables, table_4_1
+from classify.tables import (
+    evaluation_tables,
+    table_4_1,
+    table_4_1_corrected,
+    table_4_1_transferred,
+)
 
 RUN, MOD, BOTH, UNK, NOT = CATEGORIES
 
@@ -110,3 +115,53 @@ def test_d_4_ends_with_the_weighted_mean(tables):
     f1 = tables["table_d_4"].set_index(["sample", "category"])["f1"]
     assert f1[("losses", "weighted_mean")] == pytest.approx(0.5)
     assert f1[("all", "weighted_mean")] == pytest.approx((1 + 0 + 2 * 2 / 3) / 4)
+
+
+def labelled(*pairs, **columns):
+    """Placements of (label, placement, times) snippets, of which the first of each is labelled."""
+    rows = [(label, place, k == 0) for label, place, times in pairs for k in range(times)]
+    frame = pd.DataFrame(rows, columns=["label", "placement", "known"])
+    frame = frame.assign(repository="o/r", path="a.py", start_line=range(1, len(frame) + 1))
+    keys = ["repository", "path", "start_line"]
+    gold = Gold(frame.loc[frame["known"], [*keys, "label"]].assign(**columns), 0)
+    placements = frame[[*keys, "placement"]].astype({"placement": "str"})
+    return placements, evaluate(gold, placements)
+
+
+def test_table_4_1_corrected_as_written(golden):
+    pairs = [(UNK, UNK, 10), (MOD, UNK, 10), (MOD, MOD, 1), (NOT, NOT, 900), (UNK, NOT, 60)]
+    table = table_4_1_corrected(*labelled(*pairs, (UNK, None, 0)))
+    golden("table_4_1_corrected.md", table.to_markdown())
+    frame = table.frame.set_index("category")
+    assert frame.loc["any loss", "instances"] == frame["instances"].iloc[:4].sum() == 21
+    assert frame.loc["any loss", "corrected"] == pytest.approx(frame["corrected"].iloc[:4].sum())
+    assert frame.loc["loss_unknown", "corrected"] == pytest.approx(20 / 2 + 960 / 2)
+    assert (frame["low"] <= frame["corrected"]).all()
+    assert (frame["corrected"] <= frame["high"]).all()
+
+
+def test_a_placement_without_labels_leaves_the_corrected_cells_empty():
+    placements, evaluation = labelled((UNK, UNK, 3), (NOT, NOT, 3))
+    placements.loc[1, "placement"] = MOD
+    table = table_4_1_corrected(placements, evaluation)
+    assert table.frame[["corrected", "low", "high"]].isna().all(axis=None)
+    assert "placed as loss_in_model, so that nothing is known of 1 snippets" in table.note
+    assert "nan" not in table.to_csv() + table.to_markdown() + table.to_latex()
+
+
+def test_unplaced_snippets_without_labels_are_left_out_and_counted():
+    placements, evaluation = labelled((UNK, UNK, 3), (NOT, NOT, 4))
+    placements.loc[1, "placement"] = None
+    table = table_4_1_corrected(placements, evaluation)
+    assert table.frame.set_index("category")["corrected"]["any loss"] == pytest.approx(2)
+    assert "Leaves out the 1 unplaced snippets" in table.note
+
+
+def test_a_transferred_table_says_that_it_is_one():
+    _, evaluation = labelled((UNK, UNK, 3), (UNK, UNK, 1), (NOT, NOT, 4), (UNK, NOT, 2))
+    other = pd.DataFrame({"placement": pd.Series([UNK] * 10 + [NOT] * 90, dtype="str")})
+    table = table_4_1_transferred(other, evaluation.rows, 0.95)
+    frame = table.frame.set_index("category")
+    assert frame.loc["loss_unknown", "corrected"] == pytest.approx(10 / (2 / 3))
+    assert pd.isna(frame.loc["loss_in_model", "corrected"])
+    assert table.note.startswith("Only for transfer")
