@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from classify.designs import Design, Unit
+from classify.export import Format
 from mining.cli import (
     LocalOption,
     RunDirOption,
@@ -33,6 +35,11 @@ GoldOption = Annotated[
     Path | None, typer.Option("--gold", help="Hand labels (CSV) in place of the study's.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+WithTextOption = Annotated[
+    bool,
+    typer.Option("--with-text", help="Pass every text on: you know that its licence allows it."),
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Decides what is drawn.")]
 
 
 @app.command()
@@ -90,6 +97,14 @@ def paper(
         bool,
         typer.Option("--published", help="Recompute the published tables D.2 to D.5, and compare."),
     ] = False,
+    transfer_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--transfer-from",
+            help="A run of the same judge over another corpus, which the hand labels are of: "
+            "correct the counts by its errors.",
+        ),
+    ] = None,
 ) -> None:
     """Write the paper's tables and figures from a run."""
     from classify import pipeline
@@ -98,7 +113,192 @@ def paper(
     if published:
         say(pipeline.compare_published())
     if study is not None or run_dir is not None or not published:
-        say(pipeline.paper(*open_run(study, run_dir), gold))
+        source = None if transfer_from is None else open_run(transfer_from)
+        say(pipeline.paper(*open_run(study, run_dir), gold, source))
+
+
+@app.command()
+def compare(
+    run_a: Annotated[Path, typer.Argument(help="A study file, or the folder of a run.")],
+    run_b: Annotated[Path, typer.Argument(help="Another one.")],
+    gold: GoldOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two runs (judges, prompts, settings) over the snippets that both hold."""
+    from classify import pipeline
+    from mining.opening import open_run
+
+    comparison = pipeline.compare(open_run(run_a), open_run(run_b), gold)
+    if as_json:
+        typer.echo(json.dumps(comparison.to_json(), indent=1))
+    else:
+        say(comparison.lines())
+
+
+@app.command()
+def sample(
+    study: StudyArgument = None,
+    run_dir: RunDirOption = None,
+    out: Annotated[Path, typer.Option("--out", help="Where the queue is written (CSV).")] = Path(
+        "queue.csv"
+    ),
+    design: Annotated[
+        Design,
+        typer.Option(
+            "--design",
+            help="random; stratified by placement and kind, with Neyman allocation; or thesis: "
+            "repositories, and one snippet placed as a loss of each.",
+        ),
+    ] = Design.STRATIFIED,
+    labels: Annotated[
+        int | None, typer.Option("--labels", min=1, help="How many snippets are drawn.")
+    ] = None,
+    half_width: Annotated[
+        float | None,
+        typer.Option(
+            "--half-width",
+            min=0.001,
+            max=0.5,
+            help="Say how many labels this half-width of the weighted F1's interval needs, and "
+            "draw as many unless --labels says otherwise.",
+        ),
+    ] = None,
+    gold: Annotated[
+        Path | None,
+        typer.Option("--gold", help="Labels by which error rates are known, not guessed."),
+    ] = None,
+    losses: Annotated[
+        bool, typer.Option("--losses", help="Draw only from what was placed as a loss.")
+    ] = False,
+    seed: SeedOption = 0,
+) -> None:
+    """Draw what to label next from a run's placements, with known inclusion probabilities."""
+    from classify import pipeline
+    from mining.opening import open_run
+
+    opened = open_run(study, run_dir)
+    say(pipeline.sample(*opened, out, design, labels, half_width, gold, losses, seed))
+
+
+@app.command()
+def label(
+    queue: Annotated[Path, typer.Argument(metavar="QUEUE", help="A queue of `sample` (CSV).")],
+    reader: Annotated[str, typer.Option("--reader", help="Who labels; names the labels file.")],
+    study: Annotated[
+        Path | None,
+        typer.Option("--run", metavar="STUDY", help="The study file or the folder of the run."),
+    ] = None,
+    run_dir: RunDirOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The labels file; default: beside the queue.")
+    ] = None,
+) -> None:
+    """Label snippets by hand in the terminal, blind to the judge and to other readers."""
+    from classify.labelling import label_queue
+    from mining.opening import open_run
+
+    _, opened = open_run(study, run_dir)
+    label_queue(opened, queue, reader, out)
+
+
+@app.command()
+def agree(
+    labels: Annotated[list[Path], typer.Argument(metavar="LABELS", help="One file a reader.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where the gold file that they make is written.")
+    ] = None,
+    adjudicated: Annotated[
+        Path | None,
+        typer.Option("--adjudicated", help="Labels that settle what the readers differ on."),
+    ] = None,
+    unit: Annotated[
+        Unit, typer.Option("--unit", help="What the bootstrap draws: repository or snippet.")
+    ] = Unit.REPOSITORY,
+    confidence: Annotated[
+        float, typer.Option("--confidence", min=0.5, max=0.999, help="Of the intervals.")
+    ] = 0.95,
+    seed: SeedOption = 0,
+) -> None:
+    """Say how far readers agree, list where not, and write the gold that their labels make."""
+    from classify import adjudication
+
+    say(adjudication.agree(labels, out, adjudicated, unit, confidence, seed))
+
+
+@app.command()
+def types(
+    study: StudyArgument = None,
+    run_dir: RunDirOption = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", help="Labels with an unknown_type, in place of the study's."),
+    ] = None,
+) -> None:
+    """Propose the type of each snippet placed loss_unknown, and measure the proposals."""
+    from classify import pipeline
+    from mining.opening import open_run
+
+    say(pipeline.types(*open_run(study, run_dir), labels))
+
+
+@app.command()
+def export(
+    study: StudyArgument = None,
+    run_dir: RunDirOption = None,
+    *,
+    to: Annotated[Format, typer.Option("--to", help="What for.")],
+    out: Annotated[Path, typer.Option("--out", help="The file or folder that is written.")],
+    queue: Annotated[
+        Path | None, typer.Option("--queue", help="Only the snippets of this queue (CSV).")
+    ] = None,
+    with_text: WithTextOption = False,
+) -> None:
+    """Give the snippets and their placements to other tools."""
+    from classify.export import exports
+    from mining.opening import open_run
+
+    opened = open_run(study, run_dir)
+    say(exports.export(*opened, to, out, with_text=with_text, queue=queue))
+
+
+@app.command()
+def bundle(
+    study: StudyArgument = None,
+    run_dir: RunDirOption = None,
+    *,
+    out: Annotated[Path, typer.Option("--out", help="A new folder, or a .zip file.")],
+    gold: GoldOption = None,
+    with_text: WithTextOption = False,
+) -> None:
+    """Make the replication package of a finished run."""
+    from classify.replication.bundle import bundle as bundle_run
+    from mining.opening import open_run
+
+    say(bundle_run(*open_run(study, run_dir), out, gold=gold, with_text=with_text))
+
+
+@app.command()
+def verify(
+    package: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle: folder or .zip.")],
+) -> None:
+    """Recompute a bundle's placements and tables from its votes; exit status 1 if any differ."""
+    from classify.replication.verify import verify as verify_package
+
+    verification = verify_package(package)
+    say(verification.lines())
+    if not verification.agrees:
+        raise typer.Exit(1)
+
+
+@app.command()
+def import_labels(
+    labels: Annotated[Path, typer.Argument(metavar="FILE", help="An export of Label Studio's.")],
+    out: Annotated[Path, typer.Option("--out", help="The gold file that is written.")],
+) -> None:
+    """Turn labels made in Label Studio into a gold file."""
+    from classify.export import exports
+
+    say(exports.import_labels(labels, out))
 
 
 @app.command()

@@ -94,7 +94,8 @@ def match(gold_rows: pd.DataFrame, placements: pd.DataFrame) -> Match:
     Rows keep the gold file's order. Should two snippets start in one line, which only broken
     code brings about, the run's first one counts.
     """
-    placed = placements.drop_duplicates(KEY)
+    of_gold = placements["repository"].isin(gold_rows["repository"])
+    placed = placements[of_gold].drop_duplicates(KEY)
     rows = gold_rows.merge(placed, on=KEY, how="inner", suffixes=("_gold", ""))
     other_commit = 0
     if {"commit", "commit_gold"} <= set(rows.columns):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from classify.classification import PLACEMENTS
+from classify.proposals import TYPES
 from mining.artifacts import Run
 from mining.extraction import CLASSES, DROPPED, FILES, SNIPPETS
+from mining.frameworks import FRAMEWORKS
 from mining.pages import REPOSITORIES
 from mining.pipeline import CORPUS
 from mining.rank import RANKING
@@ -20,6 +22,8 @@ STAGES = {
     CLASSES: "extract",
     DROPPED: "extract",
     PLACEMENTS: "classify",
+    TYPES: "types",
+    FRAMEWORKS: "paper",
     "paper/table_4_1.csv": "paper",
 }
 """The artifacts of a run, in the order in which stages write them."""

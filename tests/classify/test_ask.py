@@ -3,8 +3,9 @@ from collections import Counter
 import pytest
 
 from classify.ask import Ballots, place_all
-from classify.errors import JudgeError
+from classify.errors import JudgeError, MissingVoteError
 from classify.judges import Answer, Completion, JudgeSettings
+from classify.judges.replay import ReplayJudge
 from classify.placement import Category, Verdict, place
 from classify.questions import Question
 from classify.store import Store
@@ -126,6 +127,24 @@ def test_a_refused_prompt_leaves_its_snippet_unplaced_and_the_rest_goes_on(tmp_p
     assert categories == [None, None, Category.NO_LOSS]
     assert reasons[0] == "no verdict on loss_related: too long for the model"
     assert spent.refused == 1
+
+
+def test_a_replay_knows_what_was_refused_and_another_attempt_asks_again(tmp_path):
+    script = {**SCRIPT, (Question.LOSS_RELATED, "a"): "too long for the model"}
+    first = run(tmp_path / "v.sqlite", ScriptedJudge(script))
+    with Store(tmp_path / "v.sqlite") as store:
+        silent = ReplayJudge(ScriptedJudge.settings)
+        refused = store.refusals(silent.settings)
+        ballots = Ballots(store, silent, messages, 5, refused)
+        placements = place_all(SNIPPETS, place_one, ballots)
+        assert [p.category for p in placements] == first[0]
+        assert ballots.reason(placements[0].undecided) == first[1][0]
+        with pytest.raises(MissingVoteError):
+            place_all(SNIPPETS, place_one, Ballots(store, silent, messages, 5))
+    longer = ScriptedJudge(SCRIPT)
+    assert run(tmp_path / "v.sqlite", longer)[0][0] is Category.LOSS_IN_RUNNER
+    with Store(tmp_path / "v.sqlite") as store:
+        assert store.refusals(longer.settings) == {}
 
 
 def test_a_passing_error_ends_the_run_and_keeps_what_was_answered(tmp_path):

@@ -69,6 +69,30 @@ def test_the_stages_one_by_one(lossplace, corpus, tmp_path):
     assert "not done" in out  # no search was made
 
 
+def test_two_runs_compared_and_errors_carried_over(lossplace, corpus, tmp_path):
+    more = corpus / "o__n" / "train.py"
+    more.write_text("def step(a, b):\n    return a\n")
+    study = tmp_path / "ignore.toml"
+    study.write_text('[corpus]\nlocal = "corpus"\n[placement]\nbases = "ignore"\n')
+    assert lossplace("run", "--local", corpus)[0] == lossplace("run", study)[0] == 0
+    gold = tmp_path / "gold.csv"
+    gold.write_text(
+        "repository,path,start_line,label\no/n,losses.py,1,loss_unknown\no/n,train.py,1,no_loss\n"
+    )
+    status, out, _ = lossplace("compare", "runs/corpus", study, "--gold", gold)
+    assert (status, "right in both 2" in out) == (0, True)
+    status, out, _ = lossplace("compare", "runs/corpus", study, "--json")
+    assert (status, json.loads(out)["common"]) == (0, 2)
+
+    paper = ("paper", "runs/corpus", "--gold", gold, "--transfer-from")
+    status, out, _ = lossplace(*paper, "runs/corpus")
+    assert (status, "table_4_1_transferred" in out) == (0, True)
+    status, _, err = lossplace(*paper, study)
+    assert (status, "found other settings (placement)" in err) == (1, True)
+    status, _, err = lossplace("paper", "runs/corpus", "--transfer-from", "runs/corpus")
+    assert (status, "found none named; give --gold" in err) == (1, True)
+
+
 def test_published_tables_agree_in_every_cell(lossplace):
     status, out, _ = lossplace("paper", "--published")
     assert status == 0
@@ -161,6 +185,26 @@ def test_a_name_cannot_steer_the_terminal(lossplace, tmp_path):
     place.write_text(CODE)
     _, out, err = lossplace("run", "--local", tmp_path / "corpus")
     assert "\x1b" not in out + err
+
+
+def test_a_run_is_exported_bundled_and_verified(lossplace, corpus, tmp_path):
+    assert lossplace("run", "--local", corpus)[0] == 0
+    run = "runs/corpus"
+    status, out, err = lossplace("export", run, "--to", "csv", "--out", "a/snippets.csv")
+    assert (status, out.splitlines()[-1]) == (0, "written to a/snippets.csv"), err
+    status, out, err = lossplace("bundle", run, "--out", "b.zip", "--with-text")
+    assert (status, "verify: no differences" in out) == (0, True), err
+    status, out, err = lossplace("verify", "b.zip")
+    assert (status, "agrees: 1 placements" in out) == (0, True), err
+
+    assert lossplace("bundle", run, "--out", "b")[0] == 0
+    table = tmp_path / "b" / "paper" / "table_4_1.csv"
+    table.write_text(table.read_text().replace(",1,", ",2,", 1))
+    status, out, err = lossplace("verify", "b")
+    assert (status, "lossplace:" in err) == (1, False)
+    assert "differs: paper/table_4_1.csv comes out otherwise" in out
+    status, _, err = lossplace("verify", "corpus")
+    assert (status, err.startswith("lossplace: Expected a bundle")) == (1, True)
 
 
 COMMANDS = typer.main.get_command(cli.app).commands

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from classify import pipeline
@@ -5,7 +9,7 @@ from classify.classification import COLUMNS, PLACEMENTS, STORE
 from classify.errors import MissingVoteError
 from classify.store import Store
 from mining.artifacts import Run
-from mining.study import Study, override
+from mining.study import Study, override, write_study
 
 FILES = {
     "o__one/train.py": (
@@ -93,17 +97,37 @@ def test_a_second_run_changes_no_byte(study, tmp_path):
     assert any("nothing to ask" in line for line in lines)
 
 
-def test_two_runs_are_byte_equal(study, tmp_path):
-    runs = [Run(tmp_path / name) for name in ("a", "b")]
-    for run in runs:
-        finish(study, run)
-    files = sorted(p.relative_to(runs[0].folder) for p in runs[0].folder.rglob("*") if p.is_file())
-    assert len(files) > 10
-    for file in files:
-        if file.name != STORE:  # SQLite's pages are not promised, its votes are
-            assert (runs[0].folder / file).read_bytes() == (runs[1].folder / file).read_bytes(), (
-                file
-            )
+COMMAND = (sys.executable, "-c", "from classify.cli import main; main()")
+ELSEWHERE = (
+    {"PYTHONHASHSEED": "1", "TZ": "UTC", "LC_ALL": "C"},
+    {"PYTHONHASHSEED": "2", "TZ": "Pacific/Chatham", "LC_ALL": "C.UTF-8"},
+)
+
+
+def test_runs_of_two_processes_are_byte_equal(study, tmp_path):
+    gold = tmp_path / "gold.csv"
+    gold.write_text(
+        "repository,path,start_line,label\n"
+        "o/one,train.py,2,loss_unknown\no/one,train.py,4,loss_in_runner\n"
+        "o/one,train.py,6,loss_in_runner\no/two,model.py,4,loss_in_model\n"
+    )
+    write_study(override(study, evaluation={"gold": gold}), tmp_path / "s.json")
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder, environment in zip(folders, ELSEWHERE, strict=True):
+        subprocess.run(
+            [*COMMAND, "run", str(tmp_path / "s.json"), "--run-dir", str(folder)],
+            env={**os.environ, **environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+            check=True,
+            capture_output=True,
+        )
+    files, others = (
+        {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        for folder in folders
+    )
+    assert {"table_d_1.tex", "table_4_3.csv", "figure_4_2_upset.pdf"} <= {p.name for p in files}
+    assert files.keys() == others.keys()
+    # SQLite's pages are not promised, its votes are
+    assert [p for p in files if files[p] != others[p] and p.name != STORE] == []
 
 
 def test_a_changed_file_is_judged_again_and_only_its_repository(study, tmp_path):

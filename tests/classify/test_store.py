@@ -55,6 +55,22 @@ def test_another_judge_or_prompt_has_votes_of_its_own(tmp_path, other):
         assert texts(store, judge=other) == ["c"]
 
 
+def test_an_older_store_is_brought_up_to_date_with_its_votes(tmp_path):
+    path = tmp_path / "v.sqlite"
+    with Store(path) as store:
+        store.add(completion("a"), JUDGE)
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE refusals")  # as before the second migration
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with Store(path) as store:
+        assert texts(store) == ["a"]
+        assert store.refusals(JUDGE) == {}
+        store.refuse(request("long"), JUDGE, "too long")
+        assert store.refusals(JUDGE) == {request("long").prompt_sha256: "too long"}
+        assert store.refusals(OTHER_JUDGES[0]) == {}
+
+
 def test_another_engine_version_voids_nothing(tmp_path):
     newer = JudgeSettings(JUDGE.kind, JUDGE.text, "vllm 1")
     with Store(tmp_path / "v.sqlite") as store:
