@@ -35,6 +35,7 @@ from classify.judges.rules.tree import (
 )
 from classify.judges.rules.values import CONSTANT, DATA, LOGGED, Sort, Source, Value
 from classify.judges.rules.words import (
+    holds_losses,
     names_loss,
     names_loss_function,
     returns_loss,
@@ -83,7 +84,9 @@ class _Flow:
         """Follow the values of one statement, or of the head of a compound one."""
         if node.type in (FUNCTION, CLASS):
             name = text_of(node.child_by_field_name("name"))
-            is_loss = node.type == FUNCTION and names_loss_function(name)
+            is_loss = node.type == FUNCTION and (
+                names_loss_function(name) or holds_losses(self._names.code.path)
+            )
             self._names.known[name] = values.criterion(name) if is_loss else DATA
         elif node.type == "return_statement":
             self._return(node)

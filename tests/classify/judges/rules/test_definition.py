@@ -119,6 +119,9 @@ def f(loss_dict):
     losses /= get_world_size()
     return losses
 """,
+    "labels written as one hot": TORCH
+    + "def f(x, y):\n    t = torch.zeros_like(x).scatter_(1, y, 1.0)\n"
+    "    return F.binary_cross_entropy(x, t)\n",
     "an optimiser's own step": """
 def f(self, params, grads, lr):
     for p, g, m in zip(params, grads, self.ms):
@@ -267,6 +270,21 @@ class DiceLoss(nn.Module):
     def forward(self, x, y):
         return 1 - 2 * (x * y).sum() / (x + y).sum()
 """,
+    "targets smoothed by hand": TORCH
+    + """
+def f(x, y, smoothing):
+    spread = torch.full_like(x, smoothing / 10)
+    spread.scatter_(1, y.unsqueeze(1), 1 - smoothing)
+    return F.kl_div(x, spread)
+""",
+    "a criterion that another one may replace": TORCH
+    + """
+def f(weighted):
+    criterion = nn.L1Loss()
+    if weighted:
+        criterion = nn.MSELoss()
+    return criterion
+""",
     "logarithms in Python 2": """
 import numpy as np
 def f(p, y):
@@ -333,6 +351,83 @@ def test_only_the_part_of_the_result_that_is_minimised_is_a_loss() -> None:
     code = "def f(a, b):\n    return a, (a - b).abs().mean()\n\n\ndef step(x, y):\n"
     assert asked(code + "    _, d = f(x, y)\n    d.backward()\n").decision is True
     assert asked(code + "    d, _ = f(x, y)\n    d.backward()\n").decision is False
+
+
+@pytest.mark.parametrize(
+    ("path", "definition"),
+    [
+        ("losses.py", True),
+        ("criterions/pairs.py", True),
+        ("gan/gan_loss.py", True),
+        ("layers.py", False),
+        ("tests/test_losses.py", False),
+        ("plot_losses.py", False),
+        ("loss_scaler.py", False),
+    ],
+)
+@pytest.mark.parametrize(
+    "body", ["F.softplus(-a).mean() + F.softplus(b).mean()", "a.mean() - b.mean()", "-a.mean()"]
+)
+def test_what_a_file_of_losses_reduces_to_a_number_is_one(
+    path: str, definition: bool, body: str
+) -> None:
+    code = RepositoryCode("o/r", None, {path: TORCH + f"def f(a, b):\n    return {body}\n"})
+    snippet = code.extractions[path].snippets[0]
+    assert rule(Question.LOSS_DEFINITION, snippet, code).decision is definition
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "model.compile(loss=f)",
+        "LOSSES = {'d': f}",
+        "criteria = {'d': f}\nloss_fn = f",
+        "def get_loss(name):\n    return f, None",
+        "def training_step(batch):\n    return f(*batch)",
+        "criterion = partial(f, b=2)",
+    ],
+)
+def test_a_function_that_is_given_as_a_loss_is_one(use: str) -> None:
+    distance = "def f(a, b):\n    return (a - b).abs().mean()\n"
+    assert asked(distance).decision is False
+    assert asked(f"{distance}\n\n{use}\n").decision is True
+
+
+@pytest.mark.parametrize(("name", "found"), [("cd1_gradients", True), ("differences", False)])
+def test_two_phases_that_a_function_returns_for_an_update(name: str, found: bool) -> None:
+    text = f"def {name}(v0, vk, h0, hk):\n    return v0.T.dot(h0) - vk.T.dot(hk)\n"
+    code = RepositoryCode("o/r", None, {"cd_numpy.py": text})
+    snippet = code.extractions["cd_numpy.py"].snippets[0]
+    assert rule(Question.LOSS_DEFINITION, snippet, code).decision is found
+
+
+@pytest.mark.parametrize(("end", "found"), [("", True), (".item()", False)])
+def test_an_error_that_only_leaves_the_graph_is_a_metric(end: str, found: bool) -> None:
+    text = f"def recon_error(a, b):\n    return (a - b).pow(2).mean(){end}\n"
+    code = RepositoryCode("o/r", None, {"m.py": text})
+    snippet = code.extractions["m.py"].snippets[0]
+    assert rule(Question.LOSS_DEFINITION, snippet, code).decision is found
+
+
+def test_a_factory_chooses_among_functions_of_a_file_of_losses() -> None:
+    losses = (
+        "def near(a, b):\n    return (a - b).abs().mean()\ndef far(a, b):\n    return -a.mean()\n"
+    )
+    factory = "def f(name):\n    if name == 'near':\n        return near\n    return far\n"
+    code = RepositoryCode("o/r", None, {"losses.py": losses + factory})
+    snippet = code.extractions["losses.py"].snippets[-1]
+    assert rule(Question.LOSS_DEFINITION, snippet, code).decision is True
+
+
+def test_a_function_read_alone_is_no_loss_by_its_callers() -> None:
+    text = (
+        "def f(a, b):\n    return (a - b).abs().mean()\n\n\ndef g(x, y):\n    f(x, y).backward()\n"
+    )
+    code = RepositoryCode("o/r", None, {"m.py": text})
+    snippet = code.extractions["m.py"].snippets[0]
+    question = Question.LOSS_DEFINITION
+    assert rule(question, snippet, code).decision is True
+    assert rule(question, snippet, code, interprocedural=False).decision is False
 
 
 @pytest.mark.parametrize(
