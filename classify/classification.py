@@ -32,7 +32,7 @@ NamesLoss = Callable[[Snippet], bool]
 PLACEMENTS = "placements.parquet"
 STORE = "votes.sqlite"
 
-COLUMNS = {
+SNIPPET_COLUMNS = {
     "snippet_id": "str",
     "repository": "str",
     "commit": "str",
@@ -42,6 +42,11 @@ COLUMNS = {
     "kind": "str",
     "qualname": "str",
     "code_sha256": "str",
+}
+"""What names a snippet, in every table with one row for each."""
+
+COLUMNS = {
+    **SNIPPET_COLUMNS,
     "placement": "str",
     **{question.value: "str" for question in Question},
     "judge": "str",

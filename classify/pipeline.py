@@ -122,9 +122,10 @@ def paper(
     path = study.evaluation.gold if transfer_from else gold or study.evaluation.gold
     inputs = {name: run.sha256(name) for name in (PLACEMENTS, mining.CORPUS)}
     placements = run.read(PLACEMENTS)
-    evaluation = None
+    own = evaluation = None
     if path is not None:
-        evaluation = evaluate_placements(read_gold(path), placements, study.evaluation.confidence)
+        own = read_gold(path)
+        evaluation = evaluate_placements(own, placements, study.evaluation.confidence)
         inputs["gold"] = file_sha256(path)
     transferred = None
     if transfer_from is not None:
@@ -135,7 +136,6 @@ def paper(
         transferred = table_4_1_transferred(placements, rows, study.evaluation.confidence)
         inputs |= {"transfer": measured.sha256(PLACEMENTS), "transfer_gold": file_sha256(labels)}
     corpus = run.read(mining.CORPUS)
-    own = None if path is None else read_gold(path)
     analysis, analysed = analysis_tables(run, corpus, own, evaluation)
     inputs |= analysed
     written = write_paper(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from classify.classification import PLACEMENTS
+from classify.classification import PLACEMENTS, SNIPPET_COLUMNS
 from classify.errors import GoldError
 from classify.placement import Category
 from classify.special_cases import SpecialCase
@@ -23,15 +23,7 @@ TYPES = "types.parquet"
 LABEL_TYPES = "label_types.parquet"
 
 COLUMNS = {
-    "snippet_id": "str",
-    "repository": "str",
-    "commit": "str",
-    "path": "str",
-    "start_line": "int64",
-    "end_line": "int64",
-    "kind": "str",
-    "qualname": "str",
-    "code_sha256": "str",
+    **SNIPPET_COLUMNS,
     "type": "str",
     "reason": "str",
     **{case.value: "bool" for case in SpecialCase},

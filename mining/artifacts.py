@@ -116,25 +116,6 @@ class Run:
             frame.to_parquet(temporary, index=False, compression="zstd")
             facts["rows"] = len(frame)
 
-    def write_groups(
-        self, name: str, schema: pa.Schema, groups: Iterable[Iterable[Any]], artifact: Artifact
-    ) -> None:
-        """Write a table of which only one group, say a repository, is in memory at a time.
-
-        Each group is an iterable of records whose attributes the schema names.
-        """
-        import pyarrow.parquet as pq
-
-        with self.replacing(name, artifact) as (temporary, facts):
-            rows = 0
-            with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-                for group in groups:
-                    table = table_of(schema, group)
-                    rows += table.num_rows
-                    if table.num_rows:
-                        writer.write_table(table)
-            facts["rows"] = rows
-
     def write_bytes(self, name: str, content: bytes, artifact: Artifact) -> None:
         """Write a file that is no table (CSV, LaTeX, SVG ...), then its sidecar."""
         with self.replacing(name, artifact) as (temporary, _):

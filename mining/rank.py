@@ -57,12 +57,3 @@ def ranking_settings(settings: RankingSettings) -> dict[str, Any]:
 def ranking_inputs(run: Run) -> dict[str, str]:
     """Return the hashes of what a ranking is made from."""
     return {name: run.sha256(name) for name in (REPOSITORIES, SEARCH)}
-
-
-def selected_repositories(run: Run) -> list[str]:
-    """Return the names of the selected repositories, in the order of selection.
-
-    Raises ArtifactError if the ranking is not done.
-    """
-    ranking = run.read(RANKING, columns=["repository", "selected"])
-    return [str(name) for name in ranking.loc[ranking["selected"], "repository"]]

@@ -3,11 +3,18 @@ import pytest
 from mining.artifacts import Run
 from mining.errors import ArtifactError
 from mining.pages import REPOSITORIES, begin_search, finish_search, store_page
-from mining.rank import RANKING, rank_repositories, selected_repositories
+from mining.rank import RANKING, rank_repositories
 from mining.study import RankingSettings, SearchSettings, Weights
 from tests.mining.github_server import item
 from tests.mining.test_pages import body
 from tests.mining.test_ranking import AS_OF
+
+
+def selected_repositories(run):
+    """The selected repositories, in the order of selection."""
+    ranking = run.read(RANKING, columns=["repository", "selected"])
+    return list(ranking.loc[ranking["selected"], "repository"])
+
 
 FOUND = {
     "PyTorch CNN": [

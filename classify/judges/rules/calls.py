@@ -47,7 +47,6 @@ class Call:
     ) -> None:
         """Take the value of the receiver, and those of the arguments in order."""
         self._names = names
-        self._node = node
         self._given = given
         self._on = on
         self._passed = passed
