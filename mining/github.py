@@ -8,39 +8,38 @@ Retry-After, and takes a 429 without one for final.
 from __future__ import annotations
 
 import email.utils
-import itertools
 import json
-import os
+import math
 import re
-import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from types import TracebackType
 from urllib.parse import urlsplit
 
 import requests
 from github import Auth, Consts, Github
 from github.Requester import Requester
 
+from mining.answers import Page, read_page
 from mining.artifacts import Run
 from mining.errors import ArtifactError, LossplaceError, ServiceError, StudyError
 from mining.pages import (
-    PER_PAGE,
     SEARCH,
-    Page,
     SearchRecord,
+    asking,
     begin_search,
-    finish_search,
-    read_page,
+    replay,
     store_page,
-    stored_page,
     stored_search,
+    write_search,
 )
-from mining.progress import duration, track, wait
+from mining.progress import duration, say, track, wait
 from mining.study import SearchSettings
+from mining.tokens import find_tokens
+from mining.windows import LIMITS, Asking, Limits, Request
 
 Wait = Callable[[float, str], None]
 """Takes seconds and a reason, and returns when the time is over."""
@@ -48,45 +47,30 @@ Wait = Callable[[float, str], None]
 _ATTEMPTS = 5
 _TIMEOUT_S = 30
 _API_VERSION = "2022-11-28"
+_SECONDS_BETWEEN_LINES = 60.0
+_MOST_CHARACTERS = 256
+_MOST_OPERATORS = 5
 _UNTIMED_LIMIT_S = 60
 """GitHub asks for at least this pause after a limit that does not say when it ends."""
-
-
-def find_token() -> str:
-    """Return the user's GitHub token, from ``GITHUB_TOKEN`` or else from ``gh auth token``.
-
-    Raises StudyError, which says how to get one.
-    """
-    token = os.environ.get("GITHUB_TOKEN", "").strip() or _token_of_gh()
-    if not token:
-        raise StudyError(
-            "Expected a GitHub token in GITHUB_TOKEN or from `gh auth token`, found neither; "
-            "make one at https://github.com/settings/tokens (it needs no scope) and export it "
-            "as GITHUB_TOKEN, or run `gh auth login`."
-        )
-    # an unsendable header would be quoted, token and all, by the error that it causes
-    if not re.fullmatch("[!-~]+", token):
-        raise StudyError(
-            "Expected one token in GITHUB_TOKEN, found blanks or special characters within it; "
-            "copy it again."
-        )
-    return token
 
 
 def search_all(
     run: Run,
     settings: SearchSettings,
-    token: Callable[[], str] = find_token,
+    tokens: Callable[[], Sequence[str]] = find_tokens,
     wait: Wait = wait,
+    now: Callable[[], float] = time.monotonic,
+    limits: Limits = LIMITS,
 ) -> SearchRecord:
-    """Ask GitHub every query of the study, and write ``search/`` and ``repositories.parquet``.
+    """Ask GitHub every query of the study, and write ``search/`` and the tables made of it.
 
-    Each query's results are taken in GitHub's own order, best match first, up to the 1,000 that
-    it shows. Pages that are there are not asked again, so an interrupted search goes on where
-    it was, and for a finished one neither network nor ``token`` is needed.
+    Pages that are there are not asked again, so an interrupted search goes on where it was, and
+    for a finished one neither network nor ``tokens`` are needed. ``now`` is the clock, in
+    seconds, that ``wait`` waits by; ``limits`` are what the server shows of a search.
 
-    Raises ServiceError if GitHub cannot be reached, refuses, or asks for a longer wait than
-    ``max_wait_s``; StudyError and ArtifactError if the study or the run folder do not fit.
+    Raises ServiceError if GitHub cannot be reached, refuses, asks for a longer wait than
+    ``max_wait_s``, or has a larger gap than ``max_gap_percent``; StudyError and ArtifactError if
+    the study or the run folder do not fit.
     """
     queries = list(dict.fromkeys(settings.queries))
     if not queries:
@@ -94,73 +78,154 @@ def search_all(
             "Expected at least one query, found none; "
             "name search.frameworks and search.architectures in the study."
         )
+    for query in queries:
+        check_query(query, settings.population)
     begun = stored_search(run, settings.base_url)
+    if begun is None and any(run.path(SEARCH).parent.rglob("*.json.zst")):
+        raise ArtifactError(
+            f"Expected {run.path(SEARCH)} beside the pages of a search, found that it "
+            f"is gone; delete {run.path(SEARCH).parent} and search again."
+        )
+    as_of = datetime.now(UTC) if begun is None else begun.as_of
     with ExitStack() as stack:
         api: _SearchApi | None = None
-        for query in track(queries, "searching"):
-            for number in itertools.count(1):
-                page = stored_page(run, query, number)
-                if page is None:
-                    api = api or stack.enter_context(_SearchApi(settings, token(), wait))
-                    text, page = api.page(query, number)
-                    begun = begun or begin_search(run, settings.base_url, datetime.now(UTC))
-                    store_page(run, query, number, text)
-                elif begun is None:
-                    raise ArtifactError(
-                        f"Expected {run.path(SEARCH)} beside the pages of a search, found that it "
-                        f"is gone; delete {run.path(SEARCH).parent} and search again."
-                    )
-                if page.is_last(number):
-                    break
+
+        def missing(query: str, request: Request) -> Page:
+            nonlocal api, begun
+            if api is None:
+                api = _SearchApi(settings, tokens(), wait, now, limits)
+                stack.callback(api.close)
+            text, page = api.page(query, request)
+            begun = begun or begin_search(run, settings.base_url, as_of)
+            store_page(run, query, request.number, text, request.window, request.attempt)
+            return page
+
+        searched = [
+            replay(run, query, _told(query, asking(settings, as_of, limits), limits), missing)
+            for query in track(queries, "searching")
+        ]
     assert begun is not None  # there is a query, so there was a page
-    return finish_search(run, begun, settings)
+    return write_search(run, begun, settings, searched, limits)
+
+
+def _told(query: str, asking: Asking, limits: Limits) -> Asking:
+    """Ask the same, and say now and then how far a long query is."""
+    request = next(asking)
+    done = done_then = pages = 0
+    then = time.monotonic()
+    while True:
+        page = yield request
+        done += 1
+        # as many as the results fill; windows that are not full make for some more
+        pages = pages or math.ceil(1.15 * page.total_count / limits.per_page)
+        elapsed = time.monotonic() - then
+        if elapsed >= _SECONDS_BETWEEN_LINES and done < pages:
+            left = duration((pages - done) * elapsed / (done - done_then))
+            say(f"{query}: {done} of about {pages} pages, {left} left")
+            then, done_then = time.monotonic(), done
+        try:
+            request = asking.send(page)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+def check_query(query: str, population: str) -> None:
+    """Refuse a query that GitHub would not take, or that cannot be divided.
+
+    Raises StudyError. See "Limitations on query length" in GitHub's documentation: 256
+    characters beside operators and qualifiers, and five operators.
+    """
+    words = query.split()
+    operators = [word for word in words if word in ("AND", "OR", "NOT")]
+    qualifiers = [word for word in words if re.match(r"-?[a-z-]+:.", word)]
+    length = len(" ".join(word for word in words if word not in {*operators, *qualifiers}))
+    if length > _MOST_CHARACTERS or len(operators) > _MOST_OPERATORS:
+        raise StudyError(
+            f"Expected queries of at most {_MOST_CHARACTERS} characters and {_MOST_OPERATORS} "
+            f"operators (AND, OR, NOT), found {length} and {len(operators)} in {query[:60]!r}; "
+            "change search.frameworks or search.architectures."
+        )
+    bound = [word for word in qualifiers if re.match("-?(created|stars):", word)]
+    if population == "all" and bound:
+        raise StudyError(
+            f"Expected queries without created: and stars:, by which search.population = "
+            f'"all" divides them, found {bound[0]!r}; leave it out, and select afterwards.'
+        )
+
+
+@dataclass(slots=True)
+class _Connection:
+    """GitHub as one token's owner: each has a rate limit of their own."""
+
+    github: Github
+    label: str
+    free_at: float = 0.0
+    """When it takes another request, by what GitHub said with its last answer."""
+    limits: int = 0
+    """Refusals for a rate limit since the last results."""
 
 
 class _SearchApi:
-    """One connection to the search, which waits as GitHub asks and no longer than allowed."""
+    """The search, asked by whoever may ask; waits as GitHub says, and no longer than allowed."""
 
-    def __init__(self, settings: SearchSettings, token: str, wait: Wait) -> None:
-        _check_address(settings.base_url)
+    def __init__(
+        self,
+        settings: SearchSettings,
+        tokens: Sequence[str],
+        wait: Wait,
+        now: Callable[[], float],
+        limits: Limits,
+    ) -> None:
+        base_url = _address(settings.base_url)
         self._settings = settings
         self._wait = wait
-        self._pause_s = 0.0
-        """To wait before the next request, by what GitHub said with the last answer."""
-        self._github = Github(
-            base_url=settings.base_url,
-            auth=Auth.Token(token),
-            user_agent=f"lossplace/{version('lossplace')}",
-            timeout=_TIMEOUT_S,
-            retry=None,
-            seconds_between_requests=None,
-            api_version=_API_VERSION,
-        )
+        self._now = now
+        self._limits = limits
+        self._tokens = tuple(tokens)
+        self._connections = [
+            _Connection(
+                Github(
+                    base_url=base_url,
+                    auth=Auth.Token(token),
+                    user_agent=f"lossplace/{version('lossplace')}",
+                    timeout=_TIMEOUT_S,
+                    retry=None,
+                    seconds_between_requests=None,
+                    api_version=_API_VERSION,
+                ),
+                f"token {number} of {len(tokens)}",
+            )
+            for number, token in enumerate(tokens, 1)
+        ]
 
-    def __enter__(self) -> _SearchApi:
-        return self
+    def close(self) -> None:
+        """Close all connections."""
+        for connection in self._connections:
+            connection.github.close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._github.close()
-
-    def page(self, query: str, number: int) -> tuple[str, Page]:
+    def page(self, query: str, request: Request) -> tuple[str, Page]:
         """Return one page of a query's results: its text as received, and what it says."""
         allowed_s = float(self._settings.max_wait_s)
-        limits = failures = 0
+        failures = 0
         while True:
-            allowed_s -= self._sit_out(allowed_s)
+            connection = min(self._connections, key=lambda each: each.free_at)
+            allowed_s -= self._sit_out(connection, allowed_s)
             try:
-                status, headers, body = self._ask(query, number)
+                status, headers, body = self._ask(connection.github, query, request)
             except (requests.RequestException, ValueError) as error:
                 fault = f"no answer ({_root(error)})"
             else:
-                limit_s = _limit_s(status, headers, body, limits)
+                if any(token in body for token in self._tokens):
+                    raise ServiceError(
+                        f"Expected {self._settings.base_url} to keep the GitHub token to itself, "
+                        f"found it repeated in an answer (status {status}), which was thrown "
+                        "away; do not use this server."
+                    )
+                limit_s = _limit_s(status, headers, body, connection.limits)
+                connection.limits = 0 if status == 200 else connection.limits
                 if limit_s is not None:
-                    self._pause_s = limit_s
-                    limits += status != 200
+                    connection.free_at = self._now() + limit_s
+                    connection.limits += status != 200
                 if status == 200:
                     try:
                         return body, read_page(body)
@@ -170,6 +235,9 @@ class _SearchApi:
                     continue
                 elif status >= 500:
                     fault = f"a fault of the server (status {status})"
+                elif status in (401, 403) and len(self._connections) > 1:
+                    self._go_on_without(connection, status, body)
+                    continue
                 else:
                     raise self._refusal(status, body, query)
             failures += 1
@@ -181,12 +249,20 @@ class _SearchApi:
                 )
             self._wait(2.0 ** (failures - 1), f"GitHub's search gave {fault}")
 
-    def _ask(self, query: str, number: int) -> tuple[int, dict[str, str], str]:
+    def _ask(self, github: Github, query: str, request: Request) -> tuple[int, dict[str, str], str]:
+        parameters = {"q": query, "per_page": self._limits.per_page, "page": request.number}
+        if request.window is not None:
+            # mining.windows says why in this order
+            parameters |= {
+                "q": f"{query} {request.window.qualifiers}",
+                "sort": "updated",
+                "order": "desc",
+            }
         try:
-            return self._github.requester.requestJson(
+            return github.requester.requestJson(
                 "GET",
                 "/search/repositories",
-                parameters={"q": query, "per_page": PER_PAGE, "page": number},
+                parameters=parameters,
                 headers={"Accept": Consts.mediaType},
             )
         except RuntimeError as error:  # PyGithub's word for a redirect to another host
@@ -195,9 +271,9 @@ class _SearchApi:
                 "another place; set search.base_url to where it leads."
             ) from error
 
-    def _sit_out(self, allowed_s: float) -> float:
-        """Wait as the last answer demanded; return the seconds."""
-        pause_s, self._pause_s = self._pause_s, 0.0
+    def _sit_out(self, connection: _Connection, allowed_s: float) -> float:
+        """Wait until a connection takes another request; return the seconds."""
+        pause_s = max(0.0, connection.free_at - self._now())
         if pause_s > allowed_s:
             raise ServiceError(
                 f"Expected GitHub's rate limit to end within search.max_wait_s = "
@@ -208,6 +284,15 @@ class _SearchApi:
         if pause_s:
             self._wait(pause_s, "GitHub's rate limit for searches is reached")
         return pause_s
+
+    def _go_on_without(self, connection: _Connection, status: int, body: str) -> None:
+        """Leave out a token that GitHub does not accept, as long as there are others."""
+        say(
+            f"warning: GitHub does not accept {connection.label} (status {status}: "
+            f"{_message(body)}); going on without it"
+        )
+        self._connections.remove(connection)
+        connection.github.close()
 
     def _refusal(self, status: int, body: str, query: str) -> LossplaceError:
         said = f"status {status}: {_message(body)}"
@@ -284,29 +369,21 @@ def _root(error: BaseException) -> str:
     return kind
 
 
-def _check_address(base_url: str) -> None:
+def _address(base_url: str) -> str:
+    """Return the address as PyGithub wants it. Raises StudyError if it is none."""
     try:
         parts = urlsplit(base_url)
         fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         fits = False
+    if fits and "@" in parts.netloc:
+        raise StudyError(
+            "Expected search.base_url without a name or password in it, found some; leave them "
+            "out, and put a token into GITHUB_TOKEN."
+        )
     if not fits:
         raise StudyError(
             f"Expected search.base_url to be a web address such as https://api.github.com, "
             f"found {base_url!r}."
         )
-
-
-def _token_of_gh() -> str:
-    try:
-        answer = subprocess.run(
-            ["gh", "auth", "token"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""
+    return base_url.rstrip("/")

@@ -1,58 +1,36 @@
-"""The pages of a search on disk, as GitHub sent them, and the table made of them. No network.
+"""The pages of a search on disk, as GitHub sent them, and the tables made of them. No network.
 
 Below a run's folder: ``search/<query>/page-<n>.json.zst`` holds the body of an answer to the
-byte; ``search/search.json`` says when the search was and what each page holds;
-``repositories.parquet`` has one row for each result. Pages are the source: the other two are
-made again from them without asking GitHub.
+byte; those of a window lie in a folder of it. ``search/search.json`` says when the search was and
+what each page holds; ``ledger.parquet`` has one row for each query, ``repositories.parquet`` one
+for each result. Pages are the source: the others are made again from them without asking GitHub.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pandas as pd
 import zstandard
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from mining.answers import Page, read_page
 from mining.artifacts import Artifact, Run, file_sha256, write_atomically
-from mining.errors import ArtifactError
+from mining.errors import ArtifactError, ServiceError
+from mining.ledger import LEDGER, Answers, ledger, ledger_lines
+from mining.progress import say
 from mining.records import Repository
 from mining.study import SearchSettings
+from mining.windows import LIMITS, Asking, Limits, Request, Window, all_results, first_results
 
 SEARCH = "search/search.json"
 REPOSITORIES = "repositories.parquet"
-
-PER_PAGE = 100
-MOST_PAGES = 10
-"""GitHub shows the first 1,000 results of a search, and refuses to go on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of results. A place is None where GitHub sent nothing, or a private repository.
-
-    A search also finds what only the token's owner may see; that has no place in a corpus which
-    others are to repeat.
-    """
-
-    total_count: int
-    incomplete: bool
-    places: tuple[Repository | None, ...]
-
-    def is_last(self, number: int) -> bool:
-        """Tell whether no page follows this one, the ``number``-th.
-
-        Told by the count and not by a short page: GitHub's pages may lack results.
-        """
-        return not self.places or number >= MOST_PAGES or number * PER_PAGE >= self.total_count
 
 
 class _Record(BaseModel):
@@ -70,17 +48,9 @@ class PageRecord(_Record):
 
 
 class QueryRecord(_Record):
-    """What ``search.json`` says of a query.
-
-    ``total_count`` is GitHub's count at the first page. ``repeated`` counts results that came
-    twice, since the answer moves while it is read; ``withheld`` places without a public one.
-    """
+    """What ``search.json`` says of a query: its pages, in the order in which they were asked."""
 
     query: str
-    total_count: int
-    repositories: int
-    repeated: int
-    withheld: int
     pages: tuple[PageRecord, ...]
 
 
@@ -94,47 +64,43 @@ class SearchRecord(_Record):
     base_url: str
     queries: tuple[QueryRecord, ...] = ()
 
-    @property
-    def warnings(self) -> list[str]:
-        """What a reader must know of the answers, a sentence each."""
-        found = []
-        for each in self.queries:
-            if not each.repositories:
-                found.append(f"GitHub knows no repository for {each.query!r}.")
-            incomplete = sum(page.incomplete for page in each.pages)
-            if incomplete:
-                found.append(
-                    f"GitHub calls {incomplete} of {len(each.pages)} pages for {each.query!r} "
-                    "incomplete: it ran out of time, and repositories may be missing."
-                )
-        return found
-
 
 def search_settings(settings: SearchSettings) -> dict[str, Any]:
-    """Return the settings that change what a search gives."""
+    """Return the settings that change what a search gives, or whether it is good enough."""
     return settings.model_dump(mode="json", exclude={"max_wait_s"})
 
 
-def read_page(text: str) -> Page:
-    """Read the body of an answer. Raises ValueError, which says in a phrase what is wrong."""
-    try:
-        body = json.loads(text)
-    except ValueError:
-        raise ValueError("not JSON, or cut short") from None
-    try:
-        page = _Body.model_validate(body)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(str(part) for part in fault["loc"]) or "the body"
-        raise ValueError(f"{where}: {fault['msg']}") from None
-    return Page(
-        page.total_count,
-        page.incomplete_results,
-        tuple(None if item is None or item.private else item.repository for item in page.items),
-    )
+def asking(settings: SearchSettings, as_of: datetime, limits: Limits = LIMITS) -> Asking:
+    """Return what asks the pages of one query, by the study's population."""
+    return all_results(as_of, limits) if settings.population == "all" else first_results(limits)
 
 
-def page_name(query: str, number: int) -> str:
+def replay(
+    run: Run, query: str, asking: Asking, missing: Callable[[str, Request], Page] | None = None
+) -> Answers:
+    """Read the pages of a query as far as they are stored, and get the ``missing`` ones.
+
+    Raises ArtifactError if a page is damaged, or missing where nothing gets it.
+    """
+    pages: list[tuple[Request, Page]] = []
+    request = next(asking)
+    while True:
+        page = stored_page(run, query, *request)
+        if page is None:
+            if missing is None:
+                raise ArtifactError(
+                    f"Expected {run.path(page_name(query, *request))}, found nothing; "
+                    "run `lossplace search` again."
+                )
+            page = missing(query, request)
+        pages.append((request, page))
+        try:
+            request = asking.send(page)
+        except StopIteration as end:
+            return Answers(query, tuple(pages), end.value)
+
+
+def page_name(query: str, number: int, window: Window | None = None, attempt: int = 1) -> str:
     """Return the place of a page within the run: ``search/pytorch-cnn/page-1.json.zst``.
 
     Queries of letters, digits and single spaces keep their words, since GitHub is blind to case;
@@ -143,14 +109,19 @@ def page_name(query: str, number: int) -> str:
     words = "-".join(re.findall("[a-z0-9]+", query.lower()))[:80]
     if words.replace("-", " ") != query.lower():
         words = f"{words}-{hashlib.sha256(query.encode()).hexdigest()[:8]}".lstrip("-")
-    return f"search/{words}/page-{number}.json.zst"
+    folder = words if window is None else f"{words}/{window.name}"
+    again = "" if attempt == 1 else f"-attempt-{attempt}"
+    return f"search/{folder}/page-{number}{again}.json.zst"
 
 
-def store_page(run: Run, query: str, number: int, text: str) -> None:
+def store_page(
+    run: Run, query: str, number: int, text: str, window: Window | None = None, attempt: int = 1
+) -> None:
     """Write the body of an answer whole or not at all."""
-    path = run.path(page_name(query, number))
+    path = run.path(page_name(query, number, window, attempt))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # one name for all processes: what a killed one left is overwritten by the next
+    temporary = path.with_name(f".{path.name}.part")
     try:
         temporary.write_bytes(zstandard.ZstdCompressor(level=10).compress(text.encode()))
         temporary.replace(path)
@@ -158,9 +129,11 @@ def store_page(run: Run, query: str, number: int, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def stored_page(run: Run, query: str, number: int) -> Page | None:
+def stored_page(
+    run: Run, query: str, number: int, window: Window | None = None, attempt: int = 1
+) -> Page | None:
     """Return a page that is on disk, else None. Raises ArtifactError if it is damaged."""
-    path = run.path(page_name(query, number))
+    path = run.path(page_name(query, number, window, attempt))
     try:
         return read_page(zstandard.ZstdDecompressor().decompress(path.read_bytes()).decode())
     except FileNotFoundError:
@@ -205,55 +178,102 @@ def begin_search(run: Run, base_url: str, as_of: datetime) -> SearchRecord:
 
 
 def finish_search(run: Run, begun: SearchRecord, settings: SearchSettings) -> SearchRecord:
-    """Write ``repositories.parquet`` and the finished ``search.json`` from the stored pages."""
-    pages = {query: _stored_pages(run, query) for query in dict.fromkeys(settings.queries)}
-    frame = table_of_results(pages)
-    counts = frame["query"].value_counts()
-    queries = []
-    for query, numbered in pages.items():
-        places = [place for page in numbered for place in page.places]
-        repositories = int(counts.get(query, 0))
-        withheld = places.count(None)
-        queries.append(
-            QueryRecord(
-                query=query,
-                total_count=numbered[0].total_count,
-                repositories=repositories,
-                repeated=len(places) - withheld - repositories,
-                withheld=withheld,
-                pages=tuple(_page_record(run, query, n, p) for n, p in enumerate(numbered, 1)),
-            )
-        )
-    record = begun.model_copy(update={"queries": tuple(queries)})
+    """Write the tables and the finished ``search.json`` from the stored pages alone.
+
+    Raises ArtifactError if a page is missing or damaged, ServiceError as ``write_search``.
+    """
+    queries = dict.fromkeys(settings.queries)
+    searched = [replay(run, query, asking(settings, begun.as_of)) for query in queries]
+    return write_search(run, begun, settings, searched)
+
+
+def write_search(
+    run: Run,
+    begun: SearchRecord,
+    settings: SearchSettings,
+    searched: Sequence[Answers],
+    limits: Limits = LIMITS,
+) -> SearchRecord:
+    """Write ``ledger.parquet``, ``search.json`` and ``repositories.parquet``.
+
+    Raises ServiceError, with the ledger shown and written, if a query has a larger gap than
+    ``max_gap_percent``.
+    """
     artifact = Artifact("search", search_settings(settings), {})
+    gaps = ledger(searched, limits)
+    run.write(LEDGER, gaps, artifact)
+    lacking = gaps[gaps["gap_percent"] > settings.max_gap_percent]
+    if len(lacking):
+        for line in ledger_lines(gaps):
+            say(line)
+        worst = lacking.nlargest(1, "gap_percent").to_dict("records")[0]
+        folder = run.path(page_name(worst["query"], 1)).parent
+        raise ServiceError(
+            f"Expected at most search.max_gap_percent = {settings.max_gap_percent:g} % of a "
+            f"query's results to be missing, found more for {len(lacking)} of {len(gaps)}, at "
+            f"most {worst['gap_percent']:.2f} % for {worst['query']!r}; delete {folder} to ask "
+            "it anew, or allow a larger gap."
+        )
+    record = begun.model_copy(
+        update={
+            "queries": tuple(
+                QueryRecord(
+                    query=each.query,
+                    pages=tuple(_page_record(run, each.query, *asked) for asked in each.pages),
+                )
+                for each in searched
+            )
+        }
+    )
+    frame = table_of_results(
+        {each.query: _standing_first(each) for each in searched},
+        limits.per_page,
+        names=_latest_names(page for each in searched for _, page in each.pages),
+    )
     run.write_bytes(SEARCH, _json(record).encode(), artifact)
     run.write(REPOSITORIES, frame, artifact)
     return record
 
 
-def table_of_results(pages: Mapping[str, Sequence[Page]]) -> pd.DataFrame:
+def table_of_results(
+    pages: Mapping[str, Sequence[Page]],
+    per_page: int = LIMITS.per_page,
+    names: Mapping[int, str] | None = None,
+) -> pd.DataFrame:
     """Return the results of each query as a table, in the order given.
 
-    Columns: query, search_position (1-based, in GitHub's order), repository, stars, forks,
-    pushed_at, created_at (UTC), fork, archived, size_kb, license (SPDX). A repository that
-    came twice for a query counts where it came first.
+    Columns: query, search_position (1-based, in the order of the pages), repository_id (GitHub's
+    number), repository, stars, forks, pushed_at, created_at (UTC), fork, archived, size_kb,
+    license (SPDX). A repository that came twice for a query counts where it came first.
+    ``names`` gives for each number the repository's name where that has changed meanwhile.
     """
+    names = names or {}
     rows = [
-        (query, PER_PAGE * page_index + place_index + 1, *astuple(repository))
+        (
+            query,
+            per_page * page_index + place_index + 1,
+            place.repository_id,
+            *astuple(place.repository),
+        )
         for query, numbered in pages.items()
         for page_index, page in enumerate(numbered)
-        for place_index, repository in enumerate(page.places)
-        if repository is not None
+        for place_index, place in enumerate(page.places)
+        if place is not None
     ]
-    names = [field.name for field in fields(Repository)]
-    frame = pd.DataFrame(rows, columns=["query", "search_position", *names])
+    columns = [field.name for field in fields(Repository)]
+    frame = pd.DataFrame(rows, columns=["query", "search_position", "repository_id", *columns])
     frame = frame.rename(columns={"name": "repository"}).astype(_TYPES)
+    frame = frame.drop_duplicates(["query", "repository_id"], ignore_index=True)
+    if names:
+        frame["repository"] = frame["repository_id"].map(names).astype("string")
+    # a name that was given up may be another repository's by now
     return frame.drop_duplicates(["query", "repository"], ignore_index=True)
 
 
 _TYPES: dict[str, Any] = {
     "query": "string",
     "search_position": "int64",
+    "repository_id": "int64",
     "repository": "string",
     "stars": "int64",
     "forks": "int64",
@@ -266,61 +286,25 @@ _TYPES: dict[str, Any] = {
 }
 
 
-class _License(BaseModel):
-    key: str
-    spdx_id: str | None = None
+def _standing_first(answers: Answers) -> list[Page]:
+    """Return all pages: those that stand for the query, and after them what else was shown."""
+    standing = answers.standing
+    chosen = {id(page) for page in standing}
+    return standing + [page for _, page in answers.pages if id(page) not in chosen]
 
 
-class _Item(BaseModel):
-    """What is read of a search item; a real one has some eighty fields."""
-
-    full_name: Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")]
-    private: bool = False
-    stargazers_count: int
-    forks_count: int
-    pushed_at: AwareDatetime | None = None
-    created_at: AwareDatetime
-    fork: bool
-    archived: bool = False
-    size: int
-    license: _License | None = None
-
-    @property
-    def repository(self) -> Repository:
-        return Repository(
-            self.full_name,
-            self.stargazers_count,
-            self.forks_count,
-            self.pushed_at and self.pushed_at.astimezone(UTC),
-            self.created_at.astimezone(UTC),
-            self.fork,
-            self.archived,
-            self.size,
-            None if self.license is None else self.license.spdx_id or self.license.key,
-        )
+def _latest_names(pages: Iterable[Page]) -> dict[int, str]:
+    """Return the name under which each repository came last."""
+    return {
+        place.repository_id: place.repository.name
+        for page in pages
+        for place in page.places
+        if place is not None
+    }
 
 
-class _Body(BaseModel):
-    total_count: Annotated[int, Field(ge=0)]
-    incomplete_results: bool = False
-    items: list[_Item | None]
-
-
-def _stored_pages(run: Run, query: str) -> list[Page]:
-    pages: list[Page] = []
-    while not pages or not pages[-1].is_last(len(pages)):
-        page = stored_page(run, query, len(pages) + 1)
-        if page is None:
-            raise ArtifactError(
-                f"Expected {run.path(page_name(query, len(pages) + 1))}, found nothing; "
-                "run `lossplace search` again."
-            )
-        pages.append(page)
-    return pages
-
-
-def _page_record(run: Run, query: str, number: int, page: Page) -> PageRecord:
-    name = page_name(query, number)
+def _page_record(run: Run, query: str, request: Request, page: Page) -> PageRecord:
+    name = page_name(query, *request)
     return PageRecord(
         file=name,
         sha256=file_sha256(run.path(name)),

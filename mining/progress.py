@@ -37,9 +37,13 @@ def say(text: str) -> None:
 
 
 def wait(seconds: float, why: str) -> None:
-    """Say why, and sleep."""
+    """Say why, and sleep; each minute say what is left."""
     say(f"{why}; waiting {duration(seconds)}")
-    time.sleep(seconds)
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 60:
+        time.sleep(60)
+        say(f"{why}; {duration(left - 60)} left")
+    time.sleep(max(0.0, left))
 
 
 def duration(seconds: float) -> str:

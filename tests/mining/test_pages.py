@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mining.pages import Page, page_name, read_page, table_of_results
+from mining.answers import Page, read_page
+from mining.pages import page_name, table_of_results
+from mining.windows import Window
 from tests.mining.github_server import item
 
 RECORDED = Path(__file__).parents[2].parent / "shared" / "reference" / "recorded"
@@ -49,11 +51,12 @@ def test_what_is_read_of_an_item(changes, column, expected):
         ("{}", "total_count"),
         (body(total_count=-1), "total_count"),
         (body(items=None), "items"),
-        (body({"full_name": "ada/net"}), "items.0.stargazers_count"),
+        (body({"id": 1, "full_name": "ada/net"}), "items.0.stargazers_count"),
         (body(item("ada/net", stargazers_count="many")), "items.0.stargazers_count"),
         (body(item("ada/net", created_at="2020-01-01T00:00:00")), "items.0.created_at"),
         (body(item("not a name")), "items.0.full_name"),
         (body(item("../../etc")), "items.0.full_name"),
+        (body(item("ada/net", id=None)), "items.0.id"),
     ],
 )
 def test_what_is_no_page(text, reason):
@@ -80,27 +83,27 @@ def test_a_repository_that_comes_twice_counts_where_it_came_first():
     ]
 
 
+def test_a_renamed_repository_is_one_and_has_its_latest_name():
+    before = read_page(body(item("old/net", id=7), item("b/b", id=8)))
+    after = read_page(body(item("new/net", id=7)))
+    names = {7: "new/net", 8: "b/b"}
+    table = table_of_results({"CNN": [before, after], "GAN": [after]}, names=names)
+    assert table[["query", "search_position", "repository_id", "repository"]].values.tolist() == [
+        ["CNN", 1, 7, "new/net"],
+        ["CNN", 2, 8, "b/b"],
+        ["GAN", 1, 7, "new/net"],
+    ]
+
+
+def test_a_name_that_another_repository_took_over_is_one_row():
+    page = read_page(body(item("a/a", id=7), item("a/a", id=8)))
+    assert table_of_results({"CNN": [page]})["repository_id"].tolist() == [7]
+
+
 def test_the_columns_have_the_same_types_with_and_without_rows():
     full = table_of_results({"CNN": [read_page(body(item("a/a")))]})
     empty = table_of_results({"CNN": [read_page(body())]})
     assert full.dtypes.equals(empty.dtypes)
-
-
-@pytest.mark.parametrize(
-    ("total_count", "places", "number", "last"),
-    [
-        (0, 0, 1, True),
-        (100, 100, 1, True),
-        (101, 100, 1, False),
-        (101, 1, 2, True),
-        (5000, 100, 9, False),
-        (5000, 100, 10, True),
-        (500, 97, 2, False),  # a short page is not the last one
-        (500, 0, 2, True),  # but after an empty one nothing comes
-    ],
-)
-def test_the_last_page(total_count, places, number, last):
-    assert Page(total_count, False, (None,) * places).is_last(number) is last
 
 
 @pytest.mark.parametrize(
@@ -115,7 +118,10 @@ def test_the_last_page(total_count, places, number, last):
     ],
 )
 def test_page_names(query, folder):
+    window = Window(0, 59, (1, None))
+    below = "19700101T000000Z-19700101T000059Z-stars-1-up"
     assert page_name(query, 3) == f"search/{folder}/page-3.json.zst"
+    assert page_name(query, 3, window, 2) == f"search/{folder}/{below}/page-3-attempt-2.json.zst"
 
 
 @given(st.text(), st.text())
@@ -132,7 +138,7 @@ def test_real_answers_are_read(path):
     page = read_page(json.dumps(answer))
     assert page.total_count == answer["total_count"]
     assert page.incomplete == answer.get("incomplete_results", False)
-    assert [place.name for place in page.places] == [i["full_name"] for i in answer["items"]]
-    assert [place.stars for place in page.places] == [
-        i["stargazers_count"] for i in answer["items"]
-    ]
+    assert [
+        (place.repository_id, place.repository.name, place.repository.stars)
+        for place in page.places
+    ] == [(i["id"], i["full_name"], i["stargazers_count"]) for i in answer["items"]]
