@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mining.decode import decode
 from mining.errors import InputError
+from mining.notebooks import NotebookError, read_notebook
 from mining.records import Dropped, Outcome, SourceFile
+
+NOTEBOOK = ".ipynb"
+_LFS = b"version https://git-lfs.github.com/spec/"
 
 
 def folder_name(repository: str) -> str:
@@ -36,10 +40,14 @@ def local_repositories(folder: Path) -> tuple[dict[str, Path], list[Dropped]]:
         if entry.name.startswith("."):
             continue
         if entry.is_dir() and not entry.is_symlink():
-            found[_printable(entry.name.replace("__", "/", 1))] = entry
+            found[printable_path(os.fsencode(entry.name.replace("__", "/", 1)))] = entry
         else:
             beside.append(
-                Dropped(_printable(entry.name), "fetch", "not a folder, so not a repository")
+                Dropped(
+                    printable_path(os.fsencode(entry.name)),
+                    "fetch",
+                    "not a folder, so not a repository",
+                )
             )
     if not found:
         raise InputError(
@@ -50,101 +58,143 @@ def local_repositories(folder: Path) -> tuple[dict[str, Path], list[Dropped]]:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenFile:
-    """A file of a repository before it is read; ``outcome`` is set where it will not be."""
+class FoundFile:
+    """A file of a repository: its bytes, or the outcome and the reason why it is not read.
+
+    ``size_bytes`` is None where it is not known, since the file was not fetched. ``git_sha1`` is
+    the hash by which git knows the bytes.
+    """
 
     path: str
-    location: Path
-    size_bytes: int
-    outcome: Outcome | None
-    reason: str | None
+    size_bytes: int | None
+    git_sha1: str | None
+    content: bytes | None
+    outcome: Outcome | None = None
+    reason: str | None = None
 
 
-def walk(folder: Path, max_file_bytes: int) -> Iterator[SeenFile]:
+def files_of_folder(folder: Path, max_file_bytes: int, *, notebooks: bool) -> Iterator[FoundFile]:
     """Give every file below a repository's folder, by path; links are seen, never followed."""
     for directory, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if f != ".git")
         links = [f for f in folders if Path(directory, f).is_symlink()]
         for name in sorted(files + links):
             location = Path(directory, name)
-            path = _printable(location.relative_to(folder).as_posix())
-            yield _seen(path, location, max_file_bytes)
+            path = printable_path(os.fsencode(location.relative_to(folder).as_posix()))
+            yield _found(path, location, max_file_bytes, notebooks=notebooks)
 
 
-def tree_sha256(folder: Path, max_file_bytes: int) -> tuple[str, int]:
-    """Return one hash over a repository's Python files and the names of all others.
+def is_code(path: str, *, notebooks: bool) -> bool:
+    """Tell by its name whether a file is read."""
+    return path.endswith((".py", NOTEBOOK) if notebooks else ".py")
 
-    The second value counts the Python files. Equal hashes mean equal extractions.
+
+def not_code(path: str, size_bytes: int | None, git_sha1: str | None = None) -> FoundFile:
+    """Return a file which is not read because of its name."""
+    reason = "a notebook" if path.endswith(NOTEBOOK) else "its name does not end in .py"
+    return FoundFile(path, size_bytes, git_sha1, None, Outcome.NOT_PYTHON, reason)
+
+
+def too_large(
+    path: str, size_bytes: int, max_file_bytes: int, git_sha1: str | None = None
+) -> FoundFile:
+    """Return a file which is not read because of its size."""
+    reason = f"{size_bytes} bytes, more than the study's limit of {max_file_bytes}"
+    return FoundFile(path, size_bytes, git_sha1, None, Outcome.TOO_LARGE, reason)
+
+
+def tree_sha256(files: Iterable[FoundFile]) -> tuple[str, int]:
+    """Return one hash over the files of a repository that are read and the names of all others.
+
+    The second value counts those that are read. Equal hashes mean equal extractions.
     """
     digest = hashlib.sha256()
-    python_files = 0
-    for seen in walk(folder, max_file_bytes):
-        content = ""
-        if seen.outcome is None:
-            python_files += 1
-            try:
-                content = hashlib.sha256(seen.location.read_bytes()).hexdigest()
-            except OSError:
-                content = Outcome.UNREADABLE
-        fields = (seen.path, str(seen.size_bytes), str(seen.outcome), content)
+    read = 0
+    for file in files:
+        content = str(file.outcome)
+        if file.content is not None:
+            read += 1
+            content = hashlib.sha256(file.content).hexdigest()
+        fields = (file.path, str(file.size_bytes), content)
         digest.update("\0".join(fields).encode("utf-8", "replace") + b"\n")
-    return digest.hexdigest(), python_files
+    return digest.hexdigest(), read
 
 
-def read_file(repository: str, commit: str | None, seen: SeenFile) -> SourceFile:
-    """Read and decode one file. ``snippets`` is 0 until it is extracted."""
+def read_file(repository: str, commit: str | None, file: FoundFile) -> SourceFile:
+    """Decode one file. ``snippets`` is 0 until it is extracted.
 
-    def ended(
-        outcome: Outcome,
-        reason: str | None,
-        sha256: str | None = None,
-        encoding: str | None = None,
-        text: str | None = None,
-    ) -> SourceFile:
-        return SourceFile(
-            repository,
-            commit,
-            seen.path,
-            seen.size_bytes,
-            sha256,
-            encoding,
-            outcome,
-            reason,
-            0,
-            text,
-        )
-
-    if seen.outcome is not None:
-        return ended(seen.outcome, seen.reason)
-    try:
-        content = seen.location.read_bytes()
-    except OSError as error:
-        return ended(Outcome.UNREADABLE, error.strerror)
-    sha256 = hashlib.sha256(content).hexdigest()
-    decoded = decode(content)
+    Of a notebook, the text is that of its code cells; see ``mining.notebooks``.
+    """
+    unread = SourceFile(
+        repository=repository,
+        commit=commit,
+        path=file.path,
+        size_bytes=file.size_bytes,
+        sha256=None,
+        encoding=None,
+        outcome=file.outcome or Outcome.UNREADABLE,
+        reason=file.reason,
+        snippets=0,
+        text=None,
+        git_sha1=file.git_sha1,
+    )
+    if file.content is None:
+        return unread
+    unread = replace(unread, sha256=hashlib.sha256(file.content).hexdigest())
+    if file.content.startswith(_LFS):
+        reason = "a pointer to Git LFS, from which nothing is fetched"
+        return replace(unread, outcome=Outcome.UNREADABLE, reason=reason)
+    decoded = decode(file.content)
     if decoded is None:
-        return ended(Outcome.UNDECODABLE, "holds bytes that are no text", sha256)
-    outcome = Outcome.EXTRACTED if decoded.text.strip() else Outcome.EMPTY
-    return ended(outcome, None, sha256, decoded.encoding, decoded.text)
+        reason = "holds bytes that are no text"
+        return replace(unread, outcome=Outcome.UNDECODABLE, reason=reason)
+    text = decoded.text
+    cells: tuple[tuple[int, int], ...] = ()
+    broken = None
+    if file.path.endswith(NOTEBOOK):
+        try:
+            notebook = read_notebook(decoded.text)
+        except NotebookError as error:
+            return replace(unread, outcome=error.outcome, reason=str(error))
+        text, cells = notebook.text, notebook.cells
+        if notebook.unreadable:
+            broken = f"{notebook.unreadable} cells end within a statement; read around them"
+    ended = Outcome.EXTRACTED if text.strip() else Outcome.EMPTY
+    return replace(
+        unread,
+        encoding=decoded.encoding,
+        outcome=Outcome.PARTIAL if broken else ended,
+        reason=broken,
+        text=text,
+        cells=cells,
+    )
 
 
-def _seen(path: str, location: Path, max_file_bytes: int) -> SeenFile:
+def git_blob_sha1(content: bytes) -> str:
+    """Return the hash by which git knows a file of these bytes."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def printable_path(name: bytes) -> str:
+    """Return a file's name as text that can be stored, whatever bytes it is made of."""
+    return name.decode("utf-8", "backslashreplace")
+
+
+def _found(path: str, location: Path, max_file_bytes: int, *, notebooks: bool) -> FoundFile:
+    def unread(outcome: Outcome, reason: str | None) -> FoundFile:
+        return FoundFile(path, None, None, None, outcome, reason)
+
     if location.is_symlink():
-        return SeenFile(path, location, 0, Outcome.LINK, "a symbolic link, which is not followed")
+        return unread(Outcome.LINK, "a symbolic link, which is not followed")
     try:
         size = location.stat().st_size
+        if not location.is_file():
+            return unread(Outcome.UNREADABLE, "not a regular file")
+        if not is_code(path, notebooks=notebooks):
+            return not_code(path, size)
+        if size > max_file_bytes:
+            return too_large(path, size, max_file_bytes)
+        content = location.read_bytes()
     except OSError as error:
-        return SeenFile(path, location, 0, Outcome.UNREADABLE, error.strerror)
-    if not location.is_file():
-        return SeenFile(path, location, 0, Outcome.UNREADABLE, "not a regular file")
-    if not path.endswith(".py"):
-        return SeenFile(path, location, size, Outcome.NOT_PYTHON, "its name does not end in .py")
-    if size > max_file_bytes:
-        reason = f"{size} bytes, more than the study's limit of {max_file_bytes}"
-        return SeenFile(path, location, size, Outcome.TOO_LARGE, reason)
-    return SeenFile(path, location, size, None, None)
-
-
-def _printable(name: str) -> str:
-    """Return a file's name as text that can be stored, whatever bytes it is made of."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+        return unread(Outcome.UNREADABLE, error.strerror)
+    return FoundFile(path, size, git_blob_sha1(content), content)

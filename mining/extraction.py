@@ -17,9 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mining.artifacts import Artifact, Run, table_of
+from mining.clone import Clone, files_of_clone
 from mining.code import RepositoryCode
-from mining.corpus import read_file, walk
+from mining.corpus import FoundFile, files_of_folder, read_file
 from mining.errors import ArtifactError
+from mining.notebooks import place_in_cell
 from mining.progress import track
 from mining.records import (
     EXTRACTED_OUTCOMES,
@@ -56,6 +58,7 @@ SCHEMAS = {
             "reason": _TEXT,
             "snippets": _INTEGER,
             "text": _TEXT,
+            "git_sha1": _TEXT,
         }
     ),
     SNIPPETS: pa.schema(
@@ -71,6 +74,8 @@ SCHEMAS = {
             "class_qualname": _TEXT,
             "code_sha256": _TEXT,
             "text": _TEXT,
+            "cell": _INTEGER,
+            "cell_line": _INTEGER,
         }
     ),
     CLASSES: pa.schema(
@@ -89,23 +94,31 @@ SCHEMAS = {
 """The documented columns of what this stage writes; see README, "What a run holds"."""
 
 
+def files_of(place: Path | Clone, settings: CorpusSettings) -> Iterator[FoundFile]:
+    """Give every file of a repository, which is a folder or a clone."""
+    limit, notebooks = settings.max_file_bytes, settings.notebooks
+    if isinstance(place, Clone):
+        return files_of_clone(place.folder, limit, notebooks=notebooks)
+    return files_of_folder(place, limit, notebooks=notebooks)
+
+
 def extract_repository(
-    repository: str, commit: str | None, folder: Path, max_file_bytes: int
+    repository: str, commit: str | None, place: Path | Clone, settings: CorpusSettings
 ) -> tuple[list[SourceFile], RepositoryCode]:
     """Read every file of a repository and extract it; the files carry their outcomes."""
-    files = [read_file(repository, commit, seen) for seen in walk(folder, max_file_bytes)]
+    files = [read_file(repository, commit, found) for found in files_of(place, settings)]
     code = RepositoryCode(repository, commit, {f.path: f.text for f in files if f.text is not None})
     return [_with_outcome(file, code) for file in files], code
 
 
 def extract_corpus(
     run: Run,
-    repositories: Sequence[tuple[str, str | None, Path]],
+    repositories: Sequence[tuple[str, str | None, Path | Clone]],
     dropped: Iterable[Dropped],
     settings: CorpusSettings,
     inputs: Mapping[str, str],
 ) -> None:
-    """Write files, snippets, classes and dropped for (repository, commit, folder) triples.
+    """Write files, snippets, classes and dropped for (repository, commit, place) triples.
 
     ``dropped`` is what left the flow before; it goes into the same table.
     """
@@ -129,10 +142,18 @@ def extract_corpus(
                 facts[name]["rows"] += table.num_rows
 
         write(DROPPED, dropped)
-        for repository, commit, folder in track(repositories, "extracting", len(repositories)):
-            files, code = extract_repository(repository, commit, folder, settings.max_file_bytes)
+        for repository, commit, place in track(repositories, "extracting", len(repositories)):
+            files, code = extract_repository(repository, commit, place, settings)
+            cells = {file.path: file.cells for file in files}
             write(FILES, files)
-            write(SNIPPETS, (s for e in code.extractions.values() for s in e.snippets))
+            write(
+                SNIPPETS,
+                (
+                    _in_its_cell(snippet, cells[snippet.path])
+                    for extraction in code.extractions.values()
+                    for snippet in extraction.snippets
+                ),
+            )
             write(CLASSES, code.classes.values())
             write(DROPPED, (_dropped(f) for f in files if f.outcome not in EXTRACTED_OUTCOMES))
             for file in files:
@@ -142,7 +163,7 @@ def extract_corpus(
 
 def extraction_settings(settings: CorpusSettings) -> dict[str, Any]:
     """Return the settings that change what is extracted."""
-    return {"max_file_bytes": settings.max_file_bytes}
+    return {"max_file_bytes": settings.max_file_bytes, "notebooks": settings.notebooks}
 
 
 class Corpus:
@@ -237,6 +258,13 @@ def _row_groups(file: pq.ParquetFile) -> dict[str, list[int]]:
         groups.setdefault(repositories[first_row].as_py(), []).append(number)
         first_row += file.metadata.row_group(number).num_rows
     return groups
+
+
+def _in_its_cell(snippet: Snippet, cells: Sequence[tuple[int, int]]) -> Snippet:
+    if not cells:
+        return snippet
+    cell, cell_line = place_in_cell(cells, snippet.start_line)
+    return dataclasses.replace(snippet, cell=cell, cell_line=cell_line)
 
 
 def _with_outcome(file: SourceFile, code: RepositoryCode) -> SourceFile:

@@ -43,11 +43,11 @@ class Outcome(StrEnum):
     TOO_LARGE = "too_large"
     """Larger than the study's limit; not read."""
     NOT_PYTHON = "not_python"
-    """Its name does not end in ``.py``; not read."""
+    """Its name does not end in ``.py`` (``.ipynb``), or it is a notebook in another language."""
     LINK = "link"
-    """A symbolic link; never followed."""
+    """A symbolic link, or another repository as a submodule; never followed."""
     UNREADABLE = "unreadable"
-    """The operating system refused to read it, or it is no regular file."""
+    """Its bytes cannot be had: it is no regular file, lies with Git LFS, or cannot be read."""
 
 
 EXTRACTED_OUTCOMES = frozenset({Outcome.EXTRACTED, Outcome.PARTIAL, Outcome.EMPTY})
@@ -58,19 +58,24 @@ class SourceFile:
     """One file seen in a repository, with its outcome; ``text`` only where it was parsed.
 
     ``path`` is relative to the repository, with forward slashes. ``text`` has universal
-    newlines, so that line numbers mean the same everywhere.
+    newlines, so that line numbers mean the same everywhere; that of a notebook is its joined
+    code cells. ``size_bytes`` is None of a file that was not fetched. ``git_sha1`` is the hash by
+    which git knows the bytes (``git hash-object``). ``cells`` says where each code cell of a
+    notebook begins; see ``mining.notebooks``.
     """
 
     repository: str
     commit: str | None
     path: str
-    size_bytes: int
+    size_bytes: int | None
     sha256: str | None
     encoding: str | None
     outcome: Outcome
     reason: str | None
     snippets: int
     text: str | None
+    git_sha1: str | None = None
+    cells: tuple[tuple[int, int], ...] = ()
 
 
 class Kind(StrEnum):
@@ -87,8 +92,10 @@ class Snippet:
 
     Lines are 1-based and inclusive; ``start_line`` is that of ``def``, ``for`` or ``while``.
     ``text`` holds the file's lines from there, verbatim but for its newlines.
-    ``class_qualname`` names the innermost class around a method. Not slotted, because its
-    hashes are computed once and kept.
+    ``class_qualname`` names the innermost class around a method. In a notebook the lines are
+    those of its joined code cells; ``cell`` is the number of the cell among all of the notebook,
+    ``cell_line`` that of the line in it where the snippet begins, both 1-based. Not slotted,
+    because its hashes are computed once and kept.
     """
 
     repository: str
@@ -100,6 +107,8 @@ class Snippet:
     qualname: str
     class_qualname: str | None
     text: str
+    cell: int | None = None
+    cell_line: int | None = None
 
     @cached_property
     def snippet_id(self) -> str:

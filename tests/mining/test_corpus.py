@@ -1,10 +1,20 @@
+import hashlib
+import json
 import os
+import subprocess
 
 import pytest
 
-from mining.corpus import folder_name, local_repositories, read_file, tree_sha256, walk
+from mining.corpus import (
+    files_of_folder,
+    folder_name,
+    git_blob_sha1,
+    local_repositories,
+    read_file,
+    tree_sha256,
+)
 from mining.errors import InputError
-from mining.records import Outcome
+from mining.records import EXTRACTED_OUTCOMES, Outcome
 
 LIMIT = 100
 FILES = {
@@ -36,6 +46,10 @@ def folder(tmp_path):
     return root
 
 
+def found(folder, notebooks=False):
+    return list(files_of_folder(folder, LIMIT, notebooks=notebooks))
+
+
 OUTCOMES = {
     "a.py": Outcome.EXTRACTED,
     "pkg/__init__.py": Outcome.EMPTY,
@@ -55,7 +69,7 @@ OUTCOMES = {
 
 
 def test_every_file_has_one_outcome_and_a_reason_where_it_is_not_read(folder):
-    files = [read_file("o/n", None, seen) for seen in walk(folder, LIMIT)]
+    files = [read_file("o/n", None, seen) for seen in found(folder)]
     assert {f.path: f.outcome for f in files} == OUTCOMES
     assert len(files) == len(OUTCOMES)
     for file in files:
@@ -63,13 +77,51 @@ def test_every_file_has_one_outcome_and_a_reason_where_it_is_not_read(folder):
         assert (file.text is None) == (file.encoding is None)
 
 
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 1\n"
+
+
+def test_a_pointer_to_git_lfs_is_no_python(tmp_path):
+    (tmp_path / "a.py").write_bytes(LFS[:LIMIT])
+    (file,) = (read_file("o/n", None, each) for each in found(tmp_path))
+    assert (file.outcome, file.text) == (Outcome.UNREADABLE, None)
+    assert file.sha256 == hashlib.sha256(LFS[:LIMIT]).hexdigest()
+
+
+NOTEBOOKS = {
+    "good.ipynb": ('{"cells": [{"cell_type": "code", "source": "x = 1"}]}', Outcome.EXTRACTED),
+    "no_code.ipynb": ('{"cells": []}', Outcome.EMPTY),
+    "open.ipynb": ('{"cells": [{"cell_type": "code", "source": "f("}]}', Outcome.PARTIAL),
+    "broken.ipynb": ('{"cells": [', Outcome.UNDECODABLE),
+    "r.ipynb": ('{"metadata": {"language_info": {"name": "R"}}, "cells": []}', Outcome.NOT_PYTHON),
+    "large.ipynb": (json.dumps({"cells": [], "metadata": "x" * LIMIT}), Outcome.TOO_LARGE),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "outcome"), [(n, *c) for n, c in NOTEBOOKS.items()])
+def test_notebooks_on_request(tmp_path, name, text, outcome):
+    (tmp_path / name).write_text(text)
+    (file,) = (read_file("o/n", None, each) for each in found(tmp_path, notebooks=True))
+    assert file.outcome == outcome
+    assert (file.reason is None) == (outcome in (Outcome.EXTRACTED, Outcome.EMPTY))
+    assert (file.text is None) == (outcome not in EXTRACTED_OUTCOMES)
+    (file,) = (read_file("o/n", None, each) for each in found(tmp_path))
+    assert (file.outcome, file.reason) == (Outcome.NOT_PYTHON, "a notebook")
+
+
+@pytest.mark.parametrize("content", [b"", b"x = 1\r\n", b"\0\xff"])
+def test_git_knows_a_file_by_the_same_hash(content):
+    command = ["git", "hash-object", "--stdin", "--no-filters"]
+    said = subprocess.run(command, input=content, capture_output=True, check=True).stdout
+    assert git_blob_sha1(content) == said.decode().strip()
+
+
 def test_files_come_in_one_order(folder):
-    assert [s.path for s in walk(folder, LIMIT)] == [s.path for s in walk(folder, LIMIT)]
+    assert [s.path for s in found(folder)] == [s.path for s in found(folder)]
 
 
 def test_names_that_are_no_text_can_be_stored(folder):
     (folder / os.fsdecode(b"caf\xe9.py")).write_bytes(b"x = 1\n")
-    assert "caf\\xe9.py" in [seen.path for seen in walk(folder, LIMIT)]
+    assert "caf\\xe9.py" in [each.path for each in found(folder)]
 
 
 CHANGES = [
@@ -81,17 +133,17 @@ CHANGES = [
 
 @pytest.mark.parametrize(("path", "content"), [c[1:] for c in CHANGES], ids=[c[0] for c in CHANGES])
 def test_the_hash_of_a_tree_changes_with_it(folder, path, content):
-    before = tree_sha256(folder, LIMIT)
-    assert tree_sha256(folder, LIMIT) == before
+    before = tree_sha256(found(folder))
+    assert tree_sha256(found(folder)) == before
     (folder / path).write_bytes(content)
-    assert tree_sha256(folder, LIMIT) != before
+    assert tree_sha256(found(folder)) != before
 
 
 def test_the_hash_of_a_tree_does_not_depend_on_where_it_is(folder, tmp_path):
     moved = tmp_path / "elsewhere"
-    before = tree_sha256(folder, LIMIT)
+    before = tree_sha256(found(folder))
     folder.rename(moved)
-    assert tree_sha256(moved, LIMIT) == before
+    assert tree_sha256(found(moved)) == before
     assert before[1] == 7
 
 

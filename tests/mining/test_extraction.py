@@ -1,6 +1,9 @@
+import json
+
 import pytest
 
 from mining.artifacts import Run
+from mining.corpus import git_blob_sha1
 from mining.errors import ArtifactError
 from mining.extraction import (
     DROPPED,
@@ -94,6 +97,35 @@ def test_a_corpus_is_read_back_one_repository_at_a_time(run):
     assert list(corpus.code("o/two").texts) == ["c.py"]
     assert corpus.snippets("o/none") == []
     assert corpus.snippets("o/unheard-of") == []
+
+
+CELLS = ["import torch\n", "!ls\nclass A:\n    def m(self):\n        pass", "for i in x:\n    f(i)"]
+
+
+def test_snippets_of_a_notebook_say_their_cell(tmp_path):
+    cells = [{"cell_type": "code", "source": source} for source in CELLS]
+    notebook = json.dumps({"cells": [{"cell_type": "markdown", "source": "#"}, *cells]})
+    run = Run(tmp_path / "run")
+    repositories = write(
+        tmp_path, {"o/one": {"n.ipynb": notebook.encode(), "a.py": b"def f(): pass"}}
+    )
+    extract_corpus(run, repositories, [], CorpusSettings(notebooks=True), {})
+    snippets = run.read(SNIPPETS)
+    assert list(snippets.columns[-2:]) == ["cell", "cell_line"]
+    read = Corpus(run).snippets("o/one")
+    assert [(s.path, s.qualname, s.start_line, s.cell, s.cell_line) for s in read] == [
+        ("a.py", "f", 1, None, None),
+        ("n.ipynb", "A.m", 6, 3, 3),
+        ("n.ipynb", "<loop>", 9, 4, 1),
+    ]
+    lines = Corpus(run).code("o/one").texts["n.ipynb"].split("\n")
+    assert [lines[s.start_line - 1] for s in read[1:]] == ["    def m(self):", "for i in x:"]
+
+
+def test_git_s_hash_of_every_file_that_is_read(run):
+    files = run.read(FILES).set_index("path")
+    assert files.loc["a.py", "git_sha1"] == git_blob_sha1(CORPUS["o/one"]["a.py"])
+    assert files["git_sha1"].notna().to_dict() == files["sha256"].notna().to_dict()
 
 
 def test_equal_folders_give_equal_bytes(tmp_path, run):
