@@ -51,20 +51,6 @@ def search(study: StudyArgument = None, run_dir: RunDirOption = None) -> None:
 
 
 @app.command()
-def rank(
-    study: StudyArgument = None,
-    run_dir: RunDirOption = None,
-    weights: WeightsOption = None,
-    top: TopOption = None,
-) -> None:
-    """Score and select the repositories found; with new weights, without the network."""
-    from mining import pipeline
-    from mining.opening import begin, open_run
-
-    say(pipeline.rank(*begin(*open_run(study, run_dir, weights=weights, top=top))))
-
-
-@app.command()
 def fetch(
     study: StudyArgument = None, run_dir: RunDirOption = None, local: LocalOption = None
 ) -> None:
@@ -84,3 +70,19 @@ def extract(
     from mining.opening import begin, open_run
 
     say(pipeline.extract(*begin(*open_run(study, run_dir, local))))
+
+
+@app.command()
+def loss_names(
+    study: StudyArgument = None,
+    run_dir: RunDirOption = None,
+    out: Annotated[Path, typer.Option("--out", help="Where the list is written (CSV).")] = Path(
+        "loss_names.csv"
+    ),
+) -> None:
+    """List what the corpus calls that may be a loss, for a person to confirm."""
+    from mining.loss_mining import write_loss_names
+    from mining.opening import open_run
+
+    opened, run = open_run(study, run_dir)
+    say(write_loss_names(run, out, opened.placement.loss_functions))

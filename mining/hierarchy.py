@@ -22,10 +22,11 @@ class Modules:
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
+        self._found: dict[tuple[str, int, tuple[str, ...]], str | None] = {}
         self._by_last: defaultdict[str, list[tuple[tuple[str, ...], str]]] = defaultdict(list)
         for path in sorted(paths):
             parts = _module_parts(path)
-            if parts:
+            if parts and not path.endswith(".ipynb"):  # which no import finds
                 self._by_last[parts[-1]].append((parts, path))
 
     def find(self, module: str, level: int, seen_from: str) -> str | None:
@@ -33,11 +34,17 @@ class Modules:
 
         ``level`` is the number of leading dots of a relative import.
         """
+        folder = tuple(seen_from.split("/")[:-1])
+        asked = (module, level, folder)
+        if asked not in self._found:
+            self._found[asked] = self._find(module, level, folder)
+        return self._found[asked]
+
+    def _find(self, module: str, level: int, folder: tuple[str, ...]) -> str | None:
         wanted = tuple(module.split(".")) if module else ()
         if level:
-            folder = PurePosixPath(seen_from).parts[:-1]
             base = folder[: len(folder) - (level - 1)] if level > 1 else folder
-            exact = tuple(base) + wanted
+            exact = base + wanted
             if not exact:
                 return None
             return next((p for parts, p in self._by_last[exact[-1]] if parts == exact), None)
@@ -48,9 +55,8 @@ class Modules:
             for parts, path in self._by_last.get(wanted[-1], ())
             if parts[-len(wanted) :] == wanted
         ]
-        here = PurePosixPath(seen_from).parts[:-1]
         # the file that shares most folders with the importing one, then the shallowest
-        fitting.sort(key=lambda item: (-_shared(item[0], here), len(item[0]), item[1]))
+        fitting.sort(key=lambda item: (-_shared(item[0], folder), len(item[0]), item[1]))
         return fitting[0][1] if fitting else None
 
 

@@ -10,16 +10,29 @@ from pathlib import Path
 
 import pandas as pd
 
-from mining.artifacts import Artifact, Run
-from mining.checkout import CHECKOUTS, commit_of, fetch_repositories
-from mining.corpus import folder_name, local_repositories, tree_sha256
-from mining.extraction import FILES, SCHEMAS, extract_corpus, extraction_settings
-from mining.github import search_all
-from mining.pages import REPOSITORIES, finished_search, search_settings
+from mining.artifacts import Artifact, Run, file_sha256
+from mining.clone import Clone, Commit, Wanted, commit_of, open_clone
+from mining.commits import read_commits
+from mining.corpus import local_repositories, tree_sha256
+from mining.errors import ArtifactError
+from mining.extraction import FILES, SCHEMAS, extract_corpus, extraction_settings, files_of
+from mining.fetch import clone_folder, fetch_repositories
+from mining.funnel import FUNNEL, funnel, funnel_lines
+from mining.ledger import LEDGER, ledger_lines
+from mining.pages import REPOSITORIES, SEARCH, search_settings
 from mining.progress import track
-from mining.rank import RANKING, rank_repositories, ranking_inputs, ranking_settings
+from mining.rank import (
+    RANKING,
+    ahead,
+    measure_sensitivity,
+    rank_repositories,
+    ranking_inputs,
+    ranking_settings,
+)
 from mining.records import Dropped
-from mining.study import CorpusSettings, Study
+from mining.selection import unfit
+from mining.sensitivity import sensitivity_lines
+from mining.study import CorpusSettings, Study, utc
 
 CORPUS = "corpus.parquet"
 COLUMNS = {
@@ -28,24 +41,31 @@ COLUMNS = {
     "position": "int64",
     "score": "float64",
     "commit": "str",
+    "committed_at": "str",
     "tree_sha256": "str",
     "python_files": "int64",
     "reason": "str",
 }
 """Of ``corpus.parquet``, one row for each selected repository. ``position`` is 1-based among
-those taken from the query. ``reason`` says why one could not be had (null for the others). A
-local corpus has the one query ``local``, names in alphabetical order, and no score."""
+those taken from the query. ``committed_at`` is the commit's date in UTC. ``python_files`` counts
+the files that are read. ``reason`` says why one could not be had (null for the others). A local
+corpus has the one query ``local``, names in alphabetical order, and no score; one that is fetched
+by a list of commits has what the list says of them, or the one query ``given``."""
 
 
 def search(study: Study, run: Run) -> list[str]:
-    """Ask GitHub for the repositories of every query (``repositories.parquet``)."""
-    if not run.is_done(REPOSITORIES, search_settings(study.search), {}):
+    """Ask GitHub for the repositories of every query (``repositories.parquet``), with a ledger."""
+    settings = search_settings(study.search)
+    if not all(run.is_done(name, settings, {}) for name in (LEDGER, SEARCH, REPOSITORIES)):
+        # half a second to import, and most commands do not ask GitHub
+        from mining.github import search_all
+
         search_all(run, study.search)
     results = run.read(REPOSITORIES, ["query", "repository"])
     return [
         f"search: {results['repository'].nunique()} repositories, "
         f"{len(results)} results of {len(study.search.queries)} queries",
-        *(f"warning: {warning}" for warning in finished_search(run).warnings),
+        *ledger_lines(run.read(LEDGER)),
     ]
 
 
@@ -58,8 +78,22 @@ def rank(study: Study, run: Run) -> list[str]:
             f"  {row.change}: {row.repository} ({row.query}, rank {row.rank})"
             for row in ranking.changes.itertuples()
         ]
+        changes += ahead(run, ranking.changes).lines() if changes else []
     selected = run.read(RANKING, ["selected"])["selected"]
-    return [f"rank: {selected.sum()} repositories selected of {len(selected)} results", *changes]
+    return [
+        f"rank: {selected.sum()} repositories selected of {len(selected)} results",
+        *changes,
+        *_funnel(run),
+    ]
+
+
+def sensitivity(study: Study, run: Run) -> list[str]:
+    """Say what other weights would select (``sensitivity.parquet`` and its neighbours)."""
+    found = measure_sensitivity(run, study)
+    return [
+        *sensitivity_lines(found, study.ranking.weights, study.sensitivity),
+        f"written to {run.folder}",
+    ]
 
 
 def fetch(study: Study, run: Run) -> list[str]:
@@ -70,38 +104,45 @@ def fetch(study: Study, run: Run) -> list[str]:
     if study.corpus.local is not None:
         _fetch_local(run, study.corpus.local, study.corpus)
     else:
-        _fetch_selected(run, study.corpus)
+        _fetch_clones(run, study.corpus)
     reasons = run.read(CORPUS, ["reason"])["reason"]
-    return [f"fetch: {reasons.isna().sum()} repositories, {reasons.notna().sum()} dropped"]
+    return [
+        f"fetch: {reasons.isna().sum()} repositories, {reasons.notna().sum()} dropped",
+        *(_funnel(run) if study.corpus.searched else []),
+    ]
 
 
 def extract(study: Study, run: Run) -> list[str]:
     """Extract files, snippets and classes (``files.parquet`` and its neighbours)."""
-    settings, inputs = extraction_settings(study.corpus), {CORPUS: run.sha256(CORPUS)}
-    if not all(run.is_done(name, settings, inputs) for name in SCHEMAS):
+    if not _is_extracted(run, study.corpus):
         corpus = run.read(CORPUS)
         lost = corpus[corpus["reason"].notna()]
         dropped = [
             Dropped(name, "fetch", reason)
             for name, reason in zip(lost["repository"], lost["reason"], strict=True)
         ]
+        ready = corpus[corpus["reason"].isna()]
+        places: Mapping[str, Path | Clone]
         if study.corpus.local is not None:
-            folders, beside = local_repositories(study.corpus.local)
+            places, beside = local_repositories(study.corpus.local)
             dropped += beside
         else:
-            folders = {
-                name: run.path(CHECKOUTS) / folder_name(name) for name in corpus["repository"]
-            }
-        ready = corpus[corpus["reason"].isna()]
+            places = _clones(run, ready, study.corpus)
+            if lacking := set(ready["repository"]) - set(places):
+                raise ArtifactError(
+                    f"Expected the code of {min(lacking)} at {clone_folder(run, min(lacking))}, at "
+                    f"the commit of {CORPUS}, found nothing such ({len(lacking)} missing); "
+                    "run `lossplace fetch`, which gets it again."
+                )
         extract_corpus(
             run,
             [
-                (name, None if pd.isna(commit) else commit, folders[name])
+                (name, None if pd.isna(commit) else commit, places[name])
                 for name, commit in zip(ready["repository"], ready["commit"], strict=True)
             ],
             dropped,
             study.corpus,
-            inputs,
+            {CORPUS: run.sha256(CORPUS)},
         )
     files = run.read(FILES, ["outcome", "snippets"])
     outcomes = ", ".join(
@@ -125,37 +166,116 @@ def _fetch_local(run: Run, folder: Path, settings: CorpusSettings) -> None:
     _write_corpus(run, chosen, found, {}, settings, artifact)
 
 
-def _fetch_selected(run: Run, settings: CorpusSettings) -> None:
+def _fetch_clones(run: Run, settings: CorpusSettings) -> None:
+    if settings.commits is not None:
+        chosen = read_commits(settings.commits)
+        inputs = {"commits": file_sha256(settings.commits)}
+    else:
+        ranking = run.read(RANKING, ["repository", "query", "position", "score", "selected"])
+        chosen = ranking[ranking["selected"]].drop(columns="selected").assign(commit=None)
+        inputs = {RANKING: run.sha256(RANKING)}
     artifact = Artifact(
         "fetch",
-        {"source": settings.clone_url, **extraction_settings(settings)},
-        {RANKING: run.sha256(RANKING)},
+        {
+            "source": settings.clone_url,
+            "as_of": settings.as_of and utc(settings.as_of),
+            "max_repository_bytes": settings.max_repository_bytes,
+            "timeout_s": settings.timeout_s,
+            "copies": settings.copies,
+            **extraction_settings(settings),
+        },
+        inputs,
     )
     if run.is_done(CORPUS, artifact.settings, artifact.inputs):
+        _restore_clones(run, settings, artifact)
         return
-    ranking = run.read(RANKING, ["repository", "query", "position", "score", "selected"])
-    chosen = ranking[ranking["selected"]].drop(columns="selected")
-    checkouts, dropped = fetch_repositories(run, list(chosen["repository"]), settings.clone_url)
-    found = {each.repository: (each.folder, each.commit) for each in checkouts}
+    commits = chosen.pop("commit")
+    clones, dropped = fetch_repositories(
+        run,
+        {
+            name: None if pd.isna(commit) else commit
+            for name, commit in zip(chosen["repository"], commits, strict=True)
+        },
+        settings,
+    )
+    found = {name: (clone, clone.commit) for name, clone in clones.items()}
     reasons = {each.subject: each.reason for each in dropped}
     _write_corpus(run, chosen, found, reasons, settings, artifact)
+
+
+def _restore_clones(run: Run, settings: CorpusSettings, artifact: Artifact) -> None:
+    """Fetch anew, at the same commits, what a finished corpus lacks and extraction needs.
+
+    A run that was copied without its clones ends with the same corpus, unless a host no longer
+    has a commit.
+    """
+    corpus = run.read(CORPUS)
+    ready = corpus[corpus["reason"].isna()]
+    if _is_extracted(run, settings) or len(_clones(run, ready, settings)) == len(ready):
+        return
+    wanted = dict(zip(ready["repository"], ready["commit"], strict=True))
+    _, dropped = fetch_repositories(run, wanted, settings)
+    if dropped:
+        reasons = {each.subject: each.reason for each in dropped}
+        corpus["reason"] = corpus["reason"].fillna(corpus["repository"].map(reasons))
+        run.write(CORPUS, corpus.astype(COLUMNS), artifact)
+
+
+def _is_extracted(run: Run, settings: CorpusSettings) -> bool:
+    inputs = {CORPUS: run.sha256(CORPUS)}
+    return all(run.is_done(name, extraction_settings(settings), inputs) for name in SCHEMAS)
+
+
+def _clones(run: Run, corpus: pd.DataFrame, settings: CorpusSettings) -> dict[str, Clone]:
+    """Return the clones that hold the repositories of a corpus at its commits."""
+    found = {}
+    for name, commit in zip(corpus["repository"], corpus["commit"], strict=True):
+        clone = open_clone(clone_folder(run, name))
+        if clone is not None and clone.serves(Wanted(commit, notebooks=settings.notebooks)):
+            found[name] = clone
+    return found
+
+
+def _funnel(run: Run) -> list[str]:
+    """Bring ``funnel.parquet`` up to date, and return its lines.
+
+    A corpus that was fetched for another ranking has no part in it.
+    """
+    inputs = {RANKING: run.sha256(RANKING)}
+    fetched = run.sidecar(CORPUS)
+    of_this_ranking = fetched is not None and fetched.inputs.get(RANKING) == inputs[RANKING]
+    if of_this_ranking:
+        inputs[CORPUS] = run.sha256(CORPUS)
+    if not run.is_done(FUNNEL, {}, inputs):
+        columns = ["repository", "reason"]
+        corpus = run.read(CORPUS, columns) if of_this_ranking else None
+        found = funnel(run.read(RANKING, columns), corpus)
+        run.write(FUNNEL, found, Artifact("rank", {}, inputs))
+    return funnel_lines(run.read(FUNNEL))
 
 
 def _write_corpus(
     run: Run,
     chosen: pd.DataFrame,
-    found: Mapping[str, tuple[Path, str | None]],
+    found: Mapping[str, tuple[Path | Clone, Commit | None]],
     reasons: Mapping[str, str],
     settings: CorpusSettings,
     artifact: Artifact,
 ) -> None:
-    """Write the chosen repositories with the state of their folders, or why there is none."""
+    """Write the chosen repositories with the state of their files, or why there is none."""
     states = [
-        (name, commit, *tree_sha256(path, settings.max_file_bytes))
-        for name, (path, commit) in track(found.items(), "reading", len(found))
+        (
+            name,
+            commit and commit.sha1,
+            commit and commit.committed_at and utc(commit.committed_at),
+            *tree_sha256(files_of(place, settings)),
+        )
+        for name, (place, commit) in track(found.items(), "reading", len(found))
     ]
-    columns = ["repository", "commit", "tree_sha256", "python_files"]
+    columns = ["repository", "commit", "committed_at", "tree_sha256", "python_files"]
     corpus = chosen.merge(pd.DataFrame(states, columns=columns), on="repository", how="left")
     corpus["python_files"] = corpus["python_files"].fillna(0)
     corpus["reason"] = corpus["repository"].map(dict(reasons))
+    if settings.searched:  # what was given by hand is meant
+        corpus["reason"] = unfit(corpus, copies=settings.copies == "keep")
     run.write(CORPUS, corpus[list(COLUMNS)].astype(COLUMNS), artifact)

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from mining.study import Weights
 
 ATTRIBUTES = ("stars", "forks", "seconds_since_push")
+PARTS = ("f_stars", "f_forks", "f_recency")
+"""The columns that weights are for, in the order of ``Weights``."""
 
 
 def score(repositories: pd.DataFrame, weights: Weights, as_of: datetime) -> pd.DataFrame:
@@ -36,36 +39,33 @@ def score(repositories: pd.DataFrame, weights: Weights, as_of: datetime) -> pd.D
     - score: their weighted sum.
     - rank: 1-based within the query; equal scores go by name.
     """
+    place, _ = pd.factorize(repositories["query"])
+    name, _ = pd.factorize(repositories["repository"], sort=True)
     # sums of floats depend on the order of their terms, so the rows are brought into one order
-    queries = repositories["query"].unique()
-    place = repositories["query"].map({query: i for i, query in enumerate(queries)})
-    ranked = (
-        repositories.assign(_place=place.astype("int64"))
-        .sort_values(["_place", "repository"], kind="stable")
-        .reset_index(drop=True)
-    )
+    order = np.lexsort((name, place))
+    place, name = place[order], name[order]
+    ranked = repositories.iloc[order].reset_index(drop=True)
     pushed_at = ranked["pushed_at"].fillna(ranked["created_at"])
     ranked["seconds_since_push"] = (pd.Timestamp(as_of) - pushed_at).dt.total_seconds()
-    by_query = ranked.groupby("_place", sort=False)
+    by_query = ranked.groupby(place, sort=False)
     for attribute in ATTRIBUTES:
         values = by_query[attribute]
         ranked[f"mean_{attribute}"] = values.transform("mean")
         # of equal values, the rounded mean must not make a variance
         varies = values.transform("min") < values.transform("max")
         ranked[f"sd_{attribute}"] = values.transform("std", ddof=0).where(varies, 0.0)
-    ranked["f_stars"] = norm.cdf(_standardised(ranked, "stars"))
-    ranked["f_forks"] = norm.cdf(_standardised(ranked, "forks"))
-    ranked["f_recency"] = norm.sf(_standardised(ranked, "seconds_since_push"))
+    ranked["f_stars"] = ndtr(_standardised(ranked, "stars"))
+    ranked["f_forks"] = ndtr(_standardised(ranked, "forks"))
+    ranked["f_recency"] = ndtr(-_standardised(ranked, "seconds_since_push"))
     ranked["score"] = (
         weights.stars * ranked["f_stars"]
         + weights.forks * ranked["f_forks"]
         + weights.recency * ranked["f_recency"]
     )
-    ranked = ranked.sort_values(
-        ["_place", "score", "repository"], ascending=[True, False, True], kind="stable"
-    ).reset_index(drop=True)
-    ranked["rank"] = ranked.groupby("_place", sort=False).cumcount() + 1
-    return ranked.drop(columns="_place")
+    best_first = np.lexsort((name, -ranked["score"], place))
+    ranked = ranked.iloc[best_first].reset_index(drop=True)
+    ranked["rank"] = ranked.groupby(place, sort=False).cumcount() + 1
+    return ranked
 
 
 def _standardised(ranked: pd.DataFrame, attribute: str) -> pd.Series[float]:

@@ -7,13 +7,14 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -24,7 +25,22 @@ from pydantic import (
 from mining.artifacts import write_atomically
 from mining.errors import StudyError
 
+
+def _start_of_day(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        value = date.fromisoformat(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_start_of_day)]
+"""An instant with its time zone, or a date, which means its start in UTC."""
+
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+TooLong = Literal["outline", "head_and_tail", "refuse"]
 
 
 class Section(BaseModel):
@@ -49,7 +65,12 @@ class SearchSettings(Section):
         "Diffusion",
         "GNN",
     )
-    population: Literal["first-1000"] = "first-1000"
+    population: Literal["first-1000", "all"] = "first-1000"
+    """``first-1000``: what GitHub shows of a query; ``all``: everything, window by window."""
+    max_gap_percent: Annotated[float, Field(ge=0, le=100)] = 1.0
+    """The largest share of a query's results that may be missing. A share of the population,
+    whatever it counts, is off by no more than the gap; one point is well below the half-width
+    of the intervals."""
     base_url: str = "https://api.github.com"
     """Another address for GitHub Enterprise, or for a test."""
     max_wait_s: Annotated[int, Field(ge=0)] = 3600
@@ -101,6 +122,19 @@ class RankingSettings(Section):
     """Repositories taken from each query."""
     as_of: AwareDatetime | None = None
     """The instant from which the time since the last push counts; unset: that of the search."""
+    archived: Literal["keep", "exclude"] = "keep"
+    """Whether archived repositories, which GitHub shows read-only, can be selected."""
+    max_repository_kb: Annotated[int, Field(ge=1)] | None = None
+    """The size, by GitHub's own figure, above which a repository is not selected."""
+
+
+class SensitivitySettings(Section):
+    """How the weights of the ranking are moved to see which repositories depend on them."""
+
+    draws: Annotated[int, Field(ge=1)] = 1000
+    concentration: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 20.0
+    """Of the Dirichlet distribution: the larger, the closer the draws stay to the weights."""
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class CorpusSettings(Section):
@@ -108,8 +142,36 @@ class CorpusSettings(Section):
 
     local: Path | None = None
     """A folder of repositories, ``owner__name`` each, in place of GitHub."""
+    commits: Path | None = None
+    """The repositories, each with its commit (CSV, or the corpus.parquet of another run), in
+    place of search and ranking."""
     clone_url: str = "https://github.com/{repository}.git"
+    as_of: Instant | None = None
+    """The last commit of the default branch before this instant is fetched; unset: the last."""
+    notebooks: bool = False
+    """Whether the code cells of ``*.ipynb`` are fetched and read."""
     max_file_bytes: Annotated[int, Field(ge=1)] = 2_000_000
+    """The size above which a file is not read."""
+    max_repository_bytes: Annotated[int, Field(ge=10_000)] = 1_000_000_000
+    """The size of its clone (code, compressed) above which a repository is dropped."""
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600
+    """For each repository."""
+    jobs: Annotated[int, Field(ge=1, le=64)] = 4
+    """Repositories fetched at once."""
+    copies: Literal["drop", "keep"] = "drop"
+    """What becomes of a repository that the search found, at the commit of another one before it,
+    or with just the same files; the published study did not look."""
+
+    @property
+    def searched(self) -> bool:
+        """Whether the repositories are those of a search, and not given."""
+        return self.local is None and self.commits is None
+
+    @model_validator(mode="after")
+    def _comes_from_one_place(self) -> Self:
+        if self.local is not None and self.commits is not None:
+            raise ValueError("local and commits exclude each other")
+        return self
 
 
 class PlacementSettings(Section):
@@ -120,6 +182,8 @@ class PlacementSettings(Section):
     ``as_printed``: only where one is, as its pseudocode says."""
     bases: Literal["follow", "ignore"] = "follow"
     """``follow``: the methods of base classes in the repository count for the class."""
+    loss_functions: Path | None = None
+    """A confirmed list of loss names (CSV) in place of the shipped one."""
 
 
 class JudgeStudySettings(Section):
@@ -128,17 +192,23 @@ class JudgeStudySettings(Section):
     kind: Literal["rules", "vllm", "openai", "replay"] = "rules"
     model: str = "mistralai/Mixtral-8x7B-Instruct-v0.1"
     revision: str | None = None
-    base_url: str = "http://localhost:8000/v1"
-    """Of an OpenAI-compatible server; only for ``openai``."""
+    base_url: str | Annotated[tuple[str, ...], Field(min_length=1)] = "http://localhost:8000/v1"
+    """Of an OpenAI-compatible server, or of several with the same model; only for ``openai``."""
     votes: Annotated[int, Field(ge=1)] = 5
+    spare_votes: Annotated[int, Field(ge=0)] = 2
+    """So many further votes may be asked for where answers hold no readable decision."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
     max_tokens: Annotated[int, Field(ge=1)] = 1024
     seed: int = 0
+    context: Annotated[int, Field(ge=1)] | None = None
+    """Tokens of the model's context, where a server does not tell; only for ``openai``."""
     concurrency: Annotated[int, Field(ge=1)] = 32
-    """Requests under way at once; only for ``openai``."""
+    """Requests under way at once, at each server; fewer where it cannot keep up. ``openai``."""
     timeout_s: Annotated[float, Field(gt=0)] = 600
     """For one request; only for ``openai``."""
+    structured: bool = False
+    """Have the engine constrain the end of each answer, so that every vote can be read."""
     engine: Mapping[str, Any] = Field(default_factory=dict)
     """Further arguments of vLLM's ``LLM``, such as ``tensor_parallel_size``; only for ``vllm``."""
 
@@ -149,6 +219,25 @@ class JudgeStudySettings(Section):
         return self
 
 
+class SavingsSettings(Section):
+    """Which votes are left out. Only the last two can change a placement."""
+
+    equal_code: bool = True
+    """Snippets of equal text share their votes."""
+    class_once: bool = True
+    """Methods of a class share the answers about it."""
+    stop_at_yes: bool = True
+    """Of a class, one function after the other is asked, the likeliest first, until a yes."""
+    early_stop: bool = True
+    """Votes that cannot change the verdict are not asked for."""
+    max_flip_risk: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    """Nor, where set, are votes that change it with no more than this probability; see
+    classify.stopping.flip_risk."""
+    rules_gate: bool = False
+    """The rules answer loss_related: what speaks of no loss is placed ``no_loss`` without asking.
+    What repeats nothing is no training loop; see classify.gate."""
+
+
 class PromptSettings(Section):
     """Which prompts a language model sees."""
 
@@ -156,6 +245,8 @@ class PromptSettings(Section):
     """A folder with ``<question>.md`` for each question, in place of the shipped prompts."""
     version: Annotated[int, Field(ge=1)] = 1
     """Of the shipped prompts."""
+    too_long: TooLong = "outline"
+    """What becomes of a snippet whose prompt is too long for the model; see judges.shortening."""
 
 
 class EvaluationSettings(Section):
@@ -171,9 +262,11 @@ class Study(Section):
     name: str
     search: SearchSettings = SearchSettings()
     ranking: RankingSettings = RankingSettings()
+    sensitivity: SensitivitySettings = SensitivitySettings()
     corpus: CorpusSettings = CorpusSettings()
     placement: PlacementSettings = PlacementSettings()
     judge: JudgeStudySettings = JudgeStudySettings()
+    savings: SavingsSettings = SavingsSettings()
     prompts: PromptSettings = PromptSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
@@ -233,7 +326,9 @@ def write_study(study: Study, path: Path) -> None:
     fields = study.model_dump(mode="json", exclude_none=True)
     for section, key, place in (
         ("corpus", "local", study.corpus.local),
+        ("corpus", "commits", study.corpus.commits),
         ("prompts", "folder", study.prompts.folder),
+        ("placement", "loss_functions", study.placement.loss_functions),
         ("evaluation", "gold", study.evaluation.gold),
     ):
         if place is not None:
@@ -269,8 +364,16 @@ def _anchored(study: Study, folder: Path) -> Study:
 
     return study.model_copy(
         update={
-            "corpus": study.corpus.model_copy(update={"local": anchor(study.corpus.local)}),
+            "corpus": study.corpus.model_copy(
+                update={
+                    "local": anchor(study.corpus.local),
+                    "commits": anchor(study.corpus.commits),
+                }
+            ),
             "prompts": study.prompts.model_copy(update={"folder": anchor(study.prompts.folder)}),
+            "placement": study.placement.model_copy(
+                update={"loss_functions": anchor(study.placement.loss_functions)}
+            ),
             "evaluation": study.evaluation.model_copy(
                 update={"gold": anchor(study.evaluation.gold)}
             ),

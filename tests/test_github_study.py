@@ -1,14 +1,19 @@
 """A whole study from GitHub: a server that speaks its API, real git, and the command line."""
 
 import json
+import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from classify import cli
 from mining.artifacts import Run
-from tests.mining.github_server import GitHubServer, item
+from mining.ledger import LEDGER
+from mining.pages import REPOSITORIES
+from tests.mining.github_server import GitHubServer, item, population
 
 LOSS = "def loss(a, b, w):\n    return (a - b).abs().mean() + w * (a - b).pow(2).mean()\n"
 
@@ -30,11 +35,22 @@ def host(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         git(folder, "init", "--quiet")
         git(folder, "config", "uploadpack.allowFilter", "true")
-        (folder / "losses.py").write_text(LOSS)
+        (folder / "losses.py").write_text(f"{LOSS}# of {name}: no copy of the other\n")
         (folder / "data.bin").write_bytes(b"x" * 1000)
         git(folder, "add", ".")
         git(folder, "commit", "--quiet", "--message", "one")
     return tmp_path / "host"
+
+
+SECRET = "github_pat_marked_as_secret"
+
+
+def assert_secret(folder, printed=""):
+    """No file below the folder, nor what was printed, holds the token or its end."""
+    contents = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    assert len(contents) > 4
+    assert not [content for content in contents if b"marked_as_secret" in content]
+    assert "marked_as_secret" not in printed
 
 
 def lossplace(monkeypatch, *arguments):
@@ -84,7 +100,8 @@ def test_from_the_search_to_the_tables(host, tmp_path, monkeypatch, capsys):
     assert len(corpus.loc["o/one", "commit"]) == 40
     assert (corpus.loc["o/two", "query"], corpus.loc["o/two", "position"]) == ("PyTorch GAN", 1)
     assert set(run.read("placements.parquet")["commit"]) == set(corpus["commit"].dropna())
-    assert run.read("dropped.parquet")["subject"].to_list() == ["o/gone"]
+    dropped = ["o/gone", "o/one:data.bin", "o/two:data.bin"]
+    assert run.read("dropped.parquet")["subject"].to_list() == dropped
     assert not list(run.folder.rglob("data.bin"))
 
     # the server is gone: what was searched is ranked anew, and what is done stays done
@@ -97,6 +114,75 @@ def test_from_the_search_to_the_tables(host, tmp_path, monkeypatch, capsys):
     assert len(run.read("placements.parquet")) == 2
     assert json.loads((run.folder / "study.json").read_text())["ranking"]["top"] == 1
 
-    for path in run.folder.rglob("*"):
-        if path.is_file():
-            assert b"marked_as_secret" not in path.read_bytes()
+    assert_secret(run.folder, printed.out + printed.err)
+
+
+def test_enterprise_and_a_mirror_by_address_and_template(host, tmp_path, monkeypatch, capsys):
+    """The API lies below a path, clones come from elsewhere, and one of the tokens is bad."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GITHUB_TOKENS", f"{SECRET}_but_bad,{SECRET}")
+    results = {"PyTorch CNN": [item("o/one"), item("o/two")]}
+    with GitHubServer(results, path="/api/v3") as server:
+        server.token = SECRET
+        study = tmp_path / "s.toml"
+        study.write_text(
+            f"""
+            [search]
+            frameworks = ["PyTorch"]
+            architectures = ["CNN"]
+            population = "all"
+            base_url = "{server.base_url}/"
+            [corpus]
+            clone_url = "file://{host}/{{repository}}"
+            """
+        )
+        assert lossplace(monkeypatch, "search", study) == 0
+        assert lossplace(monkeypatch, "rank", study) == 0
+        assert lossplace(monkeypatch, "fetch", study) == 0
+    printed = capsys.readouterr()
+    assert "does not accept token 1 of 2 (status 401: Bad credentials)" in printed.err
+    assert "fetch: 2 repositories, 0 dropped" in printed.out
+    assert_secret(tmp_path / "runs", printed.out + printed.err)
+
+
+def start(study, log):
+    program = [sys.executable, "-c", "from classify.cli import main; main()", "search", study.name]
+    environment = {**os.environ, "GITHUB_TOKEN": SECRET, "NO_PROXY": "127.0.0.1"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+    return subprocess.Popen(program, cwd=study.parent, env=environment, stdout=log, stderr=log)
+
+
+def test_a_search_that_is_killed_goes_on(tmp_path):
+    """The real process gets SIGKILL while it asks; what was stored is not asked again."""
+    study = tmp_path / "s.toml"
+    with (
+        GitHubServer({"PyTorch CNN": population(1500)}, wall_clock=True) as server,
+        (tmp_path / "log").open("wb") as log,
+    ):
+        server.token, server.per_minute, server.delay_s = SECRET, 10_000, 0.02
+        study.write_text(
+            f"""
+            [search]
+            frameworks = ["PyTorch"]
+            architectures = ["CNN"]
+            population = "all"
+            base_url = "{server.base_url}"
+            """
+        )
+        for until in (2, 11):
+            process = start(study, log)
+            while len(server.asked) < until:
+                assert process.poll() is None
+                time.sleep(0.005)
+            process.kill()
+            process.wait()
+        assert start(study, log).wait() == 0
+    run = Run(tmp_path / "runs" / "s")
+    found = {each["full_name"] for each in server.results["PyTorch CNN"]}
+    assert set(run.read(REPOSITORIES)["repository"]) == found
+    (row,) = run.read(LEDGER).to_dict("records")
+    assert (row["unique"], row["gap_percent"]) == (1500, 0)
+    # what was under way when the process was killed, and nothing else, is asked twice
+    assert len(server.asked) - row["pages"] <= 2
+    assert not list(run.folder.rglob("*.part"))
+    assert_secret(run.folder, (tmp_path / "log").read_text())

@@ -1,10 +1,17 @@
+from statistics import NormalDist
+
+import pandas as pd
 import pytest
 
-from mining.artifacts import Run
+from mining.artifacts import Artifact, Run
 from mining.errors import ArtifactError
+from mining.extraction import SNIPPETS
+from mining.fetch import clone_folder
 from mining.pages import REPOSITORIES, begin_search, finish_search, store_page
-from mining.rank import RANKING, rank_repositories
-from mining.study import RankingSettings, SearchSettings, Weights
+from mining.pipeline import CORPUS
+from mining.pipeline import rank as rank_stage
+from mining.rank import RANKING, SENSITIVITY, ahead, measure_sensitivity, rank_repositories
+from mining.study import RankingSettings, SearchSettings, SensitivitySettings, Study, Weights
 from tests.mining.github_server import item
 from tests.mining.test_pages import body
 from tests.mining.test_ranking import AS_OF
@@ -101,3 +108,96 @@ def test_a_search_without_any_result_ranks_nothing(tmp_path):
     assert rank_repositories(run, RankingSettings()).candidates.empty
     assert selected_repositories(run) == []
     assert run.read(REPOSITORIES).empty
+
+
+def test_each_score_can_be_recomputed_from_the_artifact_alone(run):
+    weights = Weights(stars=0.3, forks=2.5, recency=1.1)
+    rank_repositories(run, RankingSettings(weights=weights))
+    own = run.sidecar(RANKING).settings["weights"]
+    for row in run.read(RANKING).to_dict("records"):
+        parts = {}
+        for attribute in ("stars", "forks", "seconds_since_push"):
+            mean, deviation = row[f"mean_{attribute}"], row[f"sd_{attribute}"]
+            below = NormalDist(mean, deviation).cdf(row[attribute]) if deviation else 0.5
+            parts[attribute] = below
+        score = (
+            own["stars"] * parts["stars"]
+            + own["forks"] * parts["forks"]
+            + own["recency"] * (1 - parts["seconds_since_push"])
+        )
+        assert row["score"] == pytest.approx(score, abs=1e-12)
+
+
+def test_what_entered_is_looked_up_among_what_is_extracted_and_fetched(run):
+    entered = ["x/extracted", "x/fetched", "x/neither", "y/neither"]
+    changes = pd.DataFrame(
+        {"change": ["entered"] * 4 + ["left"], "repository": [*entered, "x/gone"]}
+    )
+    assert ahead(run, changes).lines() == [
+        "  of 4 entered: 0 extracted (0 snippets to be placed), 0 only fetched, 4 not fetched"
+    ]
+    snippets = pd.DataFrame({"repository": ["x/extracted"] * 3 + ["x/other"] * 7})
+    run.write(SNIPPETS, snippets, Artifact("extract", {}, {}))
+    clone_folder(run, "x/fetched").mkdir(parents=True)
+    assert ahead(run, changes).lines() == [
+        "  of 4 entered: 1 extracted (3 snippets to be placed), 1 only fetched, 2 not fetched; "
+        "the others may hold 15 more, at 5 each"
+    ]
+    assert ahead(run, changes.iloc[4:]).lines() == []
+
+
+def study(**ranking):
+    moves = SensitivitySettings(draws=25)
+    return Study(name="s", ranking=RankingSettings(**ranking), sensitivity=moves)
+
+
+def test_the_stage_shows_the_funnel_and_what_fetching_adds_to_it(run):
+    selected = rank_stage(study(top=1), run)[-1]
+    assert selected.split() == ["=", "selected", "2", "2"]
+    inputs = {RANKING: run.sha256(RANKING)}
+    corpus = pd.DataFrame({"repository": ["b/forks", "d/old"], "reason": [None, "no Python file"]})
+    run.write(CORPUS, corpus, Artifact("fetch", {}, inputs))
+    lines = [line.split() for line in rank_stage(study(top=1), run)]
+    assert lines[-2:] == [
+        ["-", "no", "Python", "file", "1", "1"],
+        ["=", "in", "the", "corpus", "1", "1"],
+    ]
+    # another ranking has another corpus, which is not there yet
+    assert rank_stage(study(top=2), run)[-1].split() == ["=", "selected", "3", "3"]
+
+
+def test_a_sensitivity_is_written_once_and_is_byte_equal(run):
+    rank_repositories(run, RankingSettings(top=1))
+    found = measure_sensitivity(run, study(top=1))
+    files = sorted(run.folder.glob("sensitivity*"))
+    assert [file.name for file in files if file.suffix != ".json"] == [
+        "sensitivity.csv",
+        "sensitivity.parquet",
+        "sensitivity.pdf",
+        "sensitivity.svg",
+        "sensitivity_draws.parquet",
+    ]
+    first = {file: file.read_bytes() for file in files}
+    times = {file: file.stat().st_mtime_ns for file in files}
+    pd.testing.assert_frame_equal(
+        measure_sensitivity(run, study(top=1)).repositories, found.repositories
+    )
+    assert {file: file.stat().st_mtime_ns for file in files} == times
+    for file in files:
+        file.unlink()
+    measure_sensitivity(run, study(top=1))
+    assert {file: file.read_bytes() for file in files} == first
+
+
+def test_a_sensitivity_of_another_ranking_is_not_taken_for_this_one(run):
+    rank_repositories(run, RankingSettings(top=1))
+    measure_sensitivity(run, study(top=1))
+    rank_repositories(run, RankingSettings(top=2))
+    measure_sensitivity(run, study(top=2))
+    selected = run.read(SENSITIVITY).query("selected")["repository"]
+    assert selected.tolist() == selected_repositories(run)
+
+
+def test_a_sensitivity_without_a_ranking(run):
+    with pytest.raises(ArtifactError, match="run the stage"):
+        measure_sensitivity(run, study())

@@ -4,7 +4,7 @@ import pytest
 
 from mining.errors import StudyError
 from mining.shipped import shipped
-from mining.study import Study, Weights, default_study, override, read_study, write_study
+from mining.study import Study, Weights, default_study, override, read_study, utc, write_study
 
 WRONG = [
     ('nmae = "x"', ["'nmae'", "name, search"]),
@@ -111,3 +111,45 @@ def test_none_overrides_nothing():
     with pytest.raises(StudyError, match=r"ranking\.top"):
         override(study, ranking={"top": 0})
     assert override(study, corpus={"local": Path("x")}).corpus.local == Path("x")
+
+
+@pytest.mark.parametrize(
+    ("written", "instant"),
+    [
+        ("2024-02-20", "2024-02-20T00:00:00Z"),
+        ('"2024-02-20"', "2024-02-20T00:00:00Z"),
+        ("2024-02-20T01:00:00+01:00", "2024-02-20T00:00:00Z"),
+    ],
+)
+def test_a_date_is_its_start(tmp_path, written, instant):
+    (tmp_path / "s.toml").write_text(f"[corpus]\nas_of = {written}\n")
+    study = read_study(tmp_path / "s.toml")
+    assert utc(study.corpus.as_of) == instant
+    write_study(study, tmp_path / "study.json")
+    assert read_study(tmp_path / "study.json") == study
+
+
+@pytest.mark.parametrize(
+    ("corpus", "message"),
+    [
+        ("as_of = 2024-02-20T00:00:00", "as_of"),
+        ('as_of = "last week"', "as_of"),
+        ('local = "a"\ncommits = "b"', "exclude each other"),
+        ("jobs = 0", "jobs"),
+        ("max_repository_bytes = 1", "max_repository_bytes"),
+        ("timeout_s = inf", "timeout_s"),
+    ],
+)
+def test_a_corpus_that_cannot_be(tmp_path, corpus, message):
+    (tmp_path / "s.toml").write_text(f"[corpus]\n{corpus}\n")
+    with pytest.raises(StudyError, match=message):
+        read_study(tmp_path / "s.toml")
+
+
+def test_a_list_of_commits_is_found_from_wherever_the_study_is(tmp_path):
+    (tmp_path / "s.toml").write_text('[corpus]\ncommits = "list.csv"\n')
+    study = read_study(tmp_path / "s.toml")
+    assert study.corpus.commits == tmp_path / "list.csv"
+    assert not study.corpus.searched
+    write_study(study, tmp_path / "runs" / "study.json")
+    assert read_study(tmp_path / "runs" / "study.json") == study
