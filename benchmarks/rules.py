@@ -25,19 +25,21 @@ import pandas as pd
 
 from classify.classification import names_known_loss
 from classify.judges.rules import rule
+from classify.judges.rules.program import Bases
 from classify.metrics import CATEGORIES, LOSSES
-from classify.placement import Placement, Verdict, place
+from classify.placement import Placement, Verdict, functions_asked, place
 from classify.questions import Ask, Question
 from mining.code import RepositoryCode
 from mining.decode import decode
 from mining.hierarchy import functions_by_class
 from mining.records import Kind, Snippet
+from mining.study import PlacementSettings
 
-VARIANTS = {
-    "all": (True, True),
-    "bases ignored": (False, True),
-    "functions read alone": (True, False),
-    "both": (False, False),
+VARIANTS: dict[str, tuple[Bases, bool]] = {
+    "all": ("follow", True),
+    "bases ignored": ("ignore", True),
+    "functions read alone": ("follow", False),
+    "both": ("ignore", False),
 }
 """By name: whether base classes are followed, and whether calls are between functions."""
 QUESTIONS = {
@@ -56,6 +58,7 @@ class Rater:
 
     code: RepositoryCode
     functions: dict[str, list[Snippet]]
+    bases: Bases
     interprocedural: bool
     verdicts: dict[Ask, Verdict]
 
@@ -63,7 +66,11 @@ class Rater:
         """Return the rules' verdict on an ask."""
         if ask not in self.verdicts:
             ruling = rule(
-                ask.question, ask.snippet, self.code, interprocedural=self.interprocedural
+                ask.question,
+                ask.snippet,
+                self.code,
+                interprocedural=self.interprocedural,
+                bases=self.bases,
             )
             self.verdicts[ask] = Verdict.YES if ruling.decision else Verdict.NO
         return self.verdicts[ask]
@@ -83,7 +90,7 @@ class Rater:
         return placed.category.value
 
 
-NAMES_LOSS = names_known_loss()
+NAMES_LOSS = names_known_loss(PlacementSettings())
 
 
 def read(folder: Path, repository: str) -> RepositoryCode:
@@ -98,10 +105,11 @@ def read(folder: Path, repository: str) -> RepositoryCode:
     return RepositoryCode(repository, None, texts)
 
 
-def rater(code: RepositoryCode, bases: bool, interprocedural: bool) -> Rater:
+def rater(code: RepositoryCode, bases: Bases, interprocedural: bool) -> Rater:
     """Return what answers about a repository's snippets."""
-    functions = functions_by_class(snippets_of(code), code.classes.values(), follow=bases)
-    return Rater(code, functions, interprocedural, {})
+    follow = bases == "follow"
+    functions = functions_by_class(snippets_of(code), code.classes.values(), follow=follow)
+    return Rater(code, functions, bases, interprocedural, {})
 
 
 def snippets_of(code: RepositoryCode) -> list[Snippet]:
@@ -133,8 +141,12 @@ def answers_about(snippet: Snippet, by: Rater) -> Iterator[tuple[str, bool]]:
         yield question.value, by.says(question, snippet)
     if snippet.kind is Kind.METHOD:
         around = by.around(snippet)
-        yield "class_is_model", any(by.says(Question.MODEL_DEFINITION, s) for s in around)
-        yield "class_is_runner", any(by.says(Question.TRAINING_LOOP, s) for s in around)
+        for name, asked in (
+            ("class_is_model", Question.MODEL_DEFINITION),
+            ("class_is_runner", Question.TRAINING_LOOP),
+        ):
+            functions = functions_asked(asked, snippet, around)
+            yield name, any(by.says(asked, each) for each in functions)
 
 
 def weighted_f1(true: pd.Series, placed: pd.Series, weights: pd.Series, of: list[str]) -> float:
@@ -199,7 +211,7 @@ def speed(folder: Path, repositories: list[str]) -> dict[str, float]:
     for repository in repositories:
         code = read(folder, repository)
         start = time.process_time()
-        by = rater(code, True, True)
+        by = rater(code, "follow", True)
         for snippet in snippets_of(code):
             by.category(snippet)
             count += 1

@@ -21,7 +21,7 @@ from classify.judges.rules import shipped_names
 from classify.judges.rules.definition import Losses, mention
 from classify.judges.rules.loops import Training
 from classify.judges.rules.models import Networks
-from classify.judges.rules.program import Code, program_of, standalone
+from classify.judges.rules.program import Bases, Code, Program, program_of, standalone
 from classify.questions import Ask, Question
 from mining.code import RepositoryCode
 from mining.records import Snippet
@@ -39,29 +39,36 @@ class Ruling:
 class _Rules:
     """What the rules found out about one repository, kept for the next question."""
 
-    def __init__(self, code: RepositoryCode, interprocedural: bool) -> None:
-        self.program = program_of(code)
+    def __init__(self, code: RepositoryCode, interprocedural: bool, bases: Bases) -> None:
+        self.program = program_of(code) if bases == "follow" else Program(code, bases)
         self.losses = Losses(self.program, interprocedural=interprocedural)
         self.training = Training(self.program, interprocedural=interprocedural)
         self.networks = Networks(self.program, self.losses, interprocedural=interprocedural)
 
 
-_RULES: WeakKeyDictionary[RepositoryCode, dict[bool, _Rules]] = WeakKeyDictionary()
+_RULES: WeakKeyDictionary[RepositoryCode, dict[tuple[bool, Bases], _Rules]] = WeakKeyDictionary()
 _DIGESTS: WeakKeyDictionary[RepositoryCode, str] = WeakKeyDictionary()
 
 
 def rule(
-    question: Question, snippet: Snippet, code: RepositoryCode, *, interprocedural: bool = True
+    question: Question,
+    snippet: Snippet,
+    code: RepositoryCode,
+    *,
+    interprocedural: bool = True,
+    bases: Bases = "follow",
 ) -> Ruling:
     """Answer a question about a snippet of a repository. Pure; it never raises.
 
     Unless ``interprocedural``, each function is read alone: neither what its callers do with its
     result counts, nor what the functions do that it calls. It shows what that is worth.
+    ``bases`` is as in mining.study.PlacementSettings: where they are ignored, a class is known
+    by what stands in it, and by the frameworks' classes that its own head names.
     """
     by_reach = _RULES.setdefault(code, {})
-    if interprocedural not in by_reach:
-        by_reach[interprocedural] = _Rules(code, interprocedural)
-    rules = by_reach[interprocedural]
+    if (interprocedural, bases) not in by_reach:
+        by_reach[interprocedural, bases] = _Rules(code, interprocedural, bases)
+    rules = by_reach[interprocedural, bases]
     found = rules.program.code_of(snippet) or standalone(snippet)
     if found is None:
         reason = f"No function or loop can be read from line {snippet.start_line} on."
@@ -90,7 +97,11 @@ def _loss_related(rules: _Rules, code: Code) -> Ruling:
 def _loss_definition(rules: _Rules, code: Code) -> Ruling:
     findings = rules.losses.findings(code)
     if not findings:
-        return _no(code, "calculate no loss themselves")
+        line = mention(rules.program, code) if rules.losses.speaks(code) else 0
+        if not line:
+            return _no(code, "calculate no loss themselves")
+        reason = f"Line {line} names a loss, but nothing here calculates one by itself."
+        return Ruling(False, reason, (line,))
     first = findings[0]
     where = "which" if first.line == first.used_on else f"which on line {first.used_on}"
     reason = f"Line {first.line} {first.what}, {where} {first.use}."
@@ -100,7 +111,11 @@ def _loss_definition(rules: _Rules, code: Code) -> Ruling:
 def _training_loop(rules: _Rules, code: Code) -> Ruling:
     found = rules.training.loop(code)
     if found is None:
-        return _no(code, "hold no loop which updates parameters")
+        single = rules.training.update(code)
+        if single is None:
+            return _no(code, "hold no loop which updates parameters")
+        reason = f"Line {single.line} {single.what}, but in no loop over data."
+        return Ruling(False, reason, (single.line,))
     line, update = found
     reason = f"The loop on line {line} trains: line {update.line} {update.what}."
     return Ruling(True, reason, tuple(sorted({line, update.line})))
@@ -121,16 +136,19 @@ def _no(code: Code, what: str) -> Ruling:
 class RulesJudge:
     """Answers requests by ``rule``. ``code_of`` gives a repository's code by its name."""
 
-    def __init__(self, code_of: Callable[[str], RepositoryCode]) -> None:
+    def __init__(self, code_of: Callable[[str], RepositoryCode], bases: Bases = "follow") -> None:
         """Take what reads a repository; requests come grouped by repository, it may cache."""
         self._code_of = code_of
-        self.settings = JudgeSettings("rules", {"rules": _rules_sha256()}, _engine())
+        self._bases = bases
+        text = {"rules": _rules_sha256(), "bases": bases}
+        self.settings = JudgeSettings("rules", text, _engine())
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
-        """Answer each request; all draws of one are equal."""
-        for request in requests:
+    def answer(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
+        """Answer each request at once; all draws of one are equal."""
+        for request in filter(None, requests):
             snippet = request.ask.snippet
-            ruling = rule(request.ask.question, snippet, self._code_of(snippet.repository))
+            code = self._code_of(snippet.repository)
+            ruling = rule(request.ask.question, snippet, code, bases=self._bases)
             text = f"{ruling.reason}\nDecision: {ruling.decision}"
             yield Completion(request, (Answer(text, "stop", 0),) * request.draws)
 

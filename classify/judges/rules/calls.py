@@ -30,9 +30,12 @@ from classify.judges.rules.tree import (
 from classify.judges.rules.values import CONSTANT, DATA, LOGGED, Sort, Value
 from classify.judges.rules.words import (
     names_criterion,
+    names_critic,
+    names_logged,
     names_loss,
     names_loss_function,
     names_optimiser,
+    names_record,
     names_size,
 )
 
@@ -60,11 +63,24 @@ class Call:
     def result(self) -> Value:
         """Return the call's value, once what it does with losses is noted."""
         self._note()
+        value = self._result()
+        # a ready-made loss against targets that are spread by hand
+        smoothed = next((p.smoothed for p in self._passed if p.smoothed), 0)
+        return (
+            replace(value, combination=value.combination or smoothed)
+            if (value.is_loss and smoothed)
+            else value
+        )
+
+    def _result(self) -> Value:
         on = self._on
         if on.sort is Sort.CRITERION or on.instance:
             if self._name in ("cuda", "to", "eval", "train", "double", "float", "half"):
                 return on
             return self._of_function()
+        if name_of_update := self._adds_to_losses():
+            self._names.collect_loss(name_of_update, self._first, self._line)
+            return DATA
         if self._fills_list():
             self._names.append(path_of(self._receiver), self._passed[-1], self._line)
             return DATA
@@ -74,6 +90,8 @@ class Call:
             found = None if own else self._of_framework()
         else:
             found = self._of_method()
+        if found is not None and self._name == "log_softmax":
+            return replace(found, product=True)
         return found if found is not None else self._of_function()
 
     def _fills_list(self) -> bool:
@@ -84,6 +102,12 @@ class Call:
             and path_of(self._receiver)
         )
 
+    def _adds_to_losses(self) -> str:
+        """Return the path of the losses' collection that a call adds a loss to, or nothing."""
+        path = path_of(self._receiver)
+        adds = self._name == "update" and self._on.many and names_loss(last_name(path))
+        return path if adds and self._passed and self._first.is_loss else ""
+
     # --- what the call does with losses ---------------------------------------------------------
 
     def _note(self) -> None:
@@ -91,10 +115,7 @@ class Call:
         analysis, first = self._names.analysis, self._first
         loss = self._named("loss", "total_loss")
         if self._name == "backward" and self._receiver is not None:
-            given = self._given.positional and not self._on.is_loss
-            value = first if given else self._on
-            if value.sort is not Sort.CONSTANT:
-                analysis.train(value, "is propagated backward", self._line)
+            analysis.train(self._propagated(), "is propagated backward", self._line)
         elif self._name in listed("minimises") and (self._passed or loss is not None):
             analysis.train(loss or first, "is minimised", self._line)
         elif self._name in listed("differentiates") and len(self._passed) >= 2:
@@ -113,11 +134,26 @@ class Call:
             if difference:
                 target = f"updates `{path_of(self._receiver)}`"
                 analysis.find(CONTRAST, difference, target, self._line)
-        for key, argument in self._given.named.items():
+        position = len(self._given.positional)
+        for (key, argument), value in zip(
+            self._given.named.items(), self._passed[position:], strict=True
+        ):
+            if names_loss(key) and not names_logged(key) and (value.is_loss or value.averaged):
+                analysis.use(value, f"is given as `{key}`", self._line)
             if argument.type == "conditional_expression" and names_criterion(key):
                 self._choose(argument)
             elif names_criterion(key) or key == "loss":
                 self._names.give(argument)
+
+    def _propagated(self) -> Value:
+        """Return the loss of ``loss.backward()`` or of ``engine.backward(loss)``.
+
+        What a tensor is given is the gradient that arrives at it: ``y.backward(g)`` has no loss,
+        unless ``y`` is a loss or one number, and ``g`` its sign or its weight.
+        """
+        if not self._given.positional or self._on.is_loss or self._on.averaged:
+            return self._on
+        return self._first if self._first.is_loss or self._first.averaged else CONSTANT
 
     def _named(self, *keys: str) -> Value | None:
         """Return the value of a named argument."""
@@ -159,41 +195,70 @@ class Call:
         if name in ("negative", "neg"):
             return values.negate(first, line)
         if name == "stop_gradient":
-            return LOGGED if first.is_loss or first.formula else DATA
+            return LOGGED if first.is_loss or first.difference else DATA
+        if action is Does.KEEPS and self._leads_with_number():
+            return max(self._passed, key=lambda value: value.sort)
         if len(self._passed) >= 2:
             if name in operators():
                 left, right = self._passed[-2:] if name == "einsum" else self._passed[:2]
                 return values.combine(operators()[name], left, right, line)
             if name in ("where", "boolean_mask"):
-                return replace(values.join(self._passed[-2], self._passed[-1]), instance="")
+                left, right = self._passed[-2:]
+                choice = line if name == "where" and values.differ(left, right) else 0
+                joined = values.join(left, right)
+                return replace(joined, instance="", choice=joined.choice or choice)
             if name in ("maximum", "minimum", "max", "min"):
                 second = self._passed[1]
-                first = replace(values.join(first, second), shifted=first.shifted or second.shifted)
+                nearer = first.sort is second.sort is Sort.DATA  # what two distributions share
+                first = replace(
+                    values.join(first, second),
+                    shifted=first.shifted or second.shifted,
+                    formula=first.formula or second.formula or (line if nearer else 0),
+                )
         return _apply(action, first, line)
+
+    def _leads_with_number(self) -> bool:
+        """Say whether the axis comes first, as in early TensorFlow: ``tf.concat(1, [x, y])``."""
+        leading = self._given.get(0)
+        return leading is not None and leading.type == "integer" and len(self._passed) > 1
 
     def _ready_made(self) -> Value:
         """Return the value of a framework's loss function."""
         first = self._first
-        if self._name == "l2_loss" and first.difference:  # half the squared distance of two
+        distance = first.difference or first.shifted
+        if self._name == "l2_loss" and distance:  # half the squared distance of two
             return replace(values.reduce(first, self._line), formula=first.formula or self._line)
-        if smoothed := next((p.smoothed for p in self._passed if p.smoothed), 0):
-            return replace(values.loss(self._dotted), combination=smoothed)
         reduced = "reduction" in self._given.named or not library.is_elementwise(self._dotted)
-        return values.loss(
+        result = values.loss(
             self._dotted,
             elementwise=is_unreduced(self._given) or not reduced,
             summed=is_summed(self._given),
+        )
+        return replace(result, combination=self._line if self._weighed_by_prediction() else 0)
+
+    def _weighed_by_prediction(self) -> bool:
+        """Say whether a ready-made loss is weighed by a formula of the prediction that it gets."""
+        weight, prediction = self._given.get(2, "weight", "weights"), self._given.get(0, "input")
+        if weight is None or weight.type != "identifier" or prediction is None:
+            return False
+        name = text_of(prediction)
+        return self._names.known.get(text_of(weight), DATA).formula > 0 and (
+            name in self._names.made_of(text_of(weight))
         )
 
     def _of_method(self) -> Value | None:
         """Return the result of a tensor's or a collection's method."""
         name, on, line = self._name, self._on, self._line
         action = library.does(name)
+        if name == "get" and names_record(last_name(path_of(self._receiver))):
+            return LOGGED
         if action is None or (name in ("get", "pop") and not on.is_loss):
             return None
         if action is Does.LOGS:
             # a formula whose value leaves the graph may be a loss's, but no error to descend on
             outside = name == "run" or on.sort >= Sort.CRITERION
+            if not outside and name == "item" and not (on.formula or on.averaged):
+                return CONSTANT
             return LOGGED if outside else replace(on, averaged=False)
         if name in operators() and self._passed:
             return values.combine(operators()[name], on, self._first, line)
@@ -201,6 +266,8 @@ class Call:
             return self._smoothed()
         if name == "detach" and on.is_loss:
             return LOGGED
+        if name in ("masked_fill", "masked_fill_") and on.is_loss:
+            return self._masked()
         if name == "scale" and self._passed:  # scaler.scale(loss).backward()
             return self._first
         if name in ("neg", "negative"):
@@ -215,24 +282,34 @@ class Call:
             self._names.known[path] = value
         return value
 
+    def _masked(self) -> Value:
+        """Return a loss some elements of which are left out by hand."""
+        value = replace(self._on, combination=self._on.combination or self._line)
+        if self._name.endswith("_") and (path := path_of(self._receiver)):
+            self._names.known[path] = value
+        return value
+
     def _of_function(self) -> Value:
         """Return the result of a call that is no known arithmetic: a value of its own."""
         name, path, program = self._name, self._path, self._names.program
         function = self._names.known.get(path) or self._names.attribute(path)
-        if function is None and self._on.sort is Sort.CRITERION and path.endswith("()"):
+        if function is None and self._on.sort is Sort.CRITERION and path.endswith(("()", "[]")):
             function = self._on
         if function is not None and function.sort is Sort.CRITERION and not function.instance:
             maker = function.maker or path
-            if smoothed := next((p.smoothed for p in self._passed if p.smoothed), 0):
-                return replace(values.loss(maker), combination=smoothed)
-            return values.loss(maker, elementwise=function.many, summed=function.summed)
+            result = values.loss(maker, elementwise=function.many, summed=function.summed)
+            return replace(result, choice=function.choice)
         target = self._target(function)
         if target in program.classes:
             return self._names.instance(target)
-        sources = frozenset({(target, -1)}) if target in program.functions else frozenset()
+        # what a function makes of a loss that it is given, a mean or a copy, is no loss of its own
+        makes = target in program.functions and not any(p.is_loss for p in self._passed)
+        sources = frozenset({(target, -1)}) if makes else frozenset()
         self._names.analysis.called.add(target)
         if {(target, -1), (target, 0)} & self._names.producers:
             return replace(values.loss(target), sources=sources)
+        if self._passed and program.averages(target):
+            return values.reduce(self._first, self._line)
         if function is not None and function.sort is Sort.CRITERION:
             return replace(values.loss(function.maker), sources=sources)
         called = path.endswith("()")  # nn.MSELoss()(x, y)
@@ -246,6 +323,8 @@ class Call:
             return replace(values.loss(self._dotted + "()"), sources=sources)
         if name in listed("container"):
             return Value(Sort.DATA, many=True, maker=name)
+        if names_critic(name):
+            return Value(Sort.DATA, sources=sources, product=True)
         if name[:1].isupper() and not name.isupper():  # D(x) is a network more often than a class
             return Value(Sort.DATA, instance="object", maker=name)
         return CONSTANT if names_size(name) else Value(Sort.DATA, sources=sources)

@@ -13,10 +13,12 @@ from classify.judges.rules.tree import arguments_of, find, last_name, line_of, p
 from classify.judges.rules.values import Source, Value, bare
 from classify.judges.rules.words import (
     holds_losses,
+    measures,
     mentions_loss,
     names_criterion,
+    names_divergence,
     names_error,
-    names_metric,
+    names_output_delta,
     returns_loss,
     speaks_of_training,
 )
@@ -54,15 +56,27 @@ class Losses:
         return self._speaks[place]
 
     @cached_property
+    def _drafted(self) -> list[Analysis]:
+        """What all code of the repository does that speaks of a loss."""
+        functions = self._program.functions.values()
+        drafts = [self._draft(code) for code in functions if self.speaks(code)]
+        return [*drafts, *(self._module(path) for path in self._program.texts)]
+
+    @cached_property
+    def _named(self) -> frozenset[Source]:
+        """The functions whose result, or the mean of it, some caller calls a loss."""
+        if not self._interprocedural:
+            return frozenset()
+        found = {source for analysis in self._drafted for source in analysis.named}
+        return frozenset((k, at) for k, at in found if k.rpartition(".")[2] not in _FORWARD)
+
+    @cached_property
     def _producers(self) -> frozenset[Source]:
         """The functions whose result is minimised somewhere, with the position in the result."""
         if not self._interprocedural:
             return frozenset()
-        modules = [self._module(path) for path in self._program.texts]
         functions = self._program.functions
-        drafts = [self._draft(code) for code in functions.values() if self.speaks(code)]
-        analyses = (*drafts, *modules)
-        found = {source for analysis in analyses for source in analysis.trained}
+        found = {source for analysis in self._drafted for source in analysis.trained}
         waiting = list(found)
         while waiting:
             key, position = waiting.pop()
@@ -116,13 +130,15 @@ class Losses:
         found: list[Finding] = []
         for line, elements in analysis.returned:
             for position, value in enumerate(elements):
-                trained = bool({(code.key, -1), (code.key, position)} & self._producers)
+                places = {(code.key, -1), (code.key, position)}
+                trained = bool(places & self._producers)
                 if not value.is_loss:
                     # nothing but its use or its name says that it is a loss: not a helper's
                     # result, nor what is returned where no loss is asked for
                     by_use = trained and not some_loss and (value.averaged or value.difference)
                     by_name = named and (value.averaged or not names_error(code.name))
-                    if not (by_use or by_name or (at_home and value.averaged)):
+                    by_caller = not some_loss and bool(places & self._named)
+                    if not (by_use or by_name or (value.averaged and (at_home or by_caller))):
                         continue
                 asked = named or trained or at_home
                 shown = evidence(value, "is returned", line, trained=asked)
@@ -131,7 +147,9 @@ class Losses:
 
     def _asked(self, code: Code) -> bool:
         """Say whether a function's place, name, callers or calls tell that it returns a loss."""
-        if self.returns_loss(code) or self._at_home(code):
+        if self.returns_loss(code) or self._at_home(code) or names_output_delta(code.name):
+            return True
+        if any((code.key, at) in self._named for at in (-1, 0, 1, 2)):
             return True
         return bool(self._producing) and _holds(text_of(code.node), self._producing)
 
@@ -142,17 +160,22 @@ class Losses:
 
     def _at_home(self, code: Code) -> bool:
         """Say whether a function stands among losses: in their file, or in a loss's class."""
-        if names_metric(code.name) or (code.name.startswith("__") and code.name not in _FORWARD):
+        if measures(code.name) or (code.name.startswith("__") and code.name not in _FORWARD):
             return False
         class_name = (code.class_key or "").rpartition("::")[2].rpartition(".")[2]
         return holds_losses(code.path) or names_criterion(class_name)
 
     def returns_loss(self, code: Code) -> bool:
         """Say whether a function's result is a loss, by its name or that of its class."""
+        measured = measures(code.path.rpartition("/")[2])
+        if measured and (names_divergence(code.name) or names_error(code.name)):
+            return False
+        if names_divergence(code.name) and not self._program.is_deep(code.path):
+            return False
         if code.class_key is None:
             return returns_loss(code.name)
         class_name = code.class_key.rpartition("::")[2].rpartition(".")[2]
-        if names_metric(class_name):
+        if measures(class_name):
             return False
         if code.name in _FORWARD:
             return names_criterion(class_name) or any(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from classify.judges.rules.values import Sort, Source, Value
 
 CONTRAST = "subtracts one phase's statistics from the other's"
+BY_HAND = "is the error by which weights are moved"
 _CHOICE = "chooses among losses"
 Arms = tuple[tuple[int, int], ...]
 """Where a statement stands: in which arm of which branches."""
@@ -47,13 +48,15 @@ class Analysis:
     """What one piece of code does with losses, without its nested functions.
 
     ``returned`` holds a tuple of values for each return; ``trained``, where the values come from
-    that are minimised here; ``called``, the functions of the repository that are called; ``bound``,
-    what names hold in the end.
+    that are minimised here; ``named``, of which results the mean is minimised, and which results
+    get a loss's name; ``called``, the functions of the repository that are called; ``bound``, what
+    names hold in the end.
     """
 
     findings: list[Finding] = field(default_factory=list)
     returned: list[tuple[int, tuple[Value, ...]]] = field(default_factory=list)
     trained: set[Source] = field(default_factory=set)
+    named: set[Source] = field(default_factory=set)
     called: set[str] = field(default_factory=set)
     bound: dict[str, Value] = field(default_factory=dict)
     _made: dict[str, list[_Made]] = field(default_factory=dict)
@@ -68,6 +71,7 @@ class Analysis:
         if (found := evidence(value, use, line, trained=True)) is not None:
             self.findings.append(found)
         self.trained |= value.sources
+        self.named |= value.means
 
     def find(self, what: str, line: int, use: str, used_on: int) -> None:
         """Note other evidence."""

@@ -13,7 +13,8 @@ from tree_sitter import Node
 
 from classify.judges.rules import values
 from classify.judges.rules.calls import Call
-from classify.judges.rules.evidence import Analysis
+from classify.judges.rules.descent import corrects, step_of
+from classify.judges.rules.evidence import BY_HAND, Analysis
 from classify.judges.rules.names import Names
 from classify.judges.rules.program import Code, Program
 from classify.judges.rules.tree import (
@@ -36,6 +37,8 @@ from classify.judges.rules.tree import (
 from classify.judges.rules.values import CONSTANT, DATA, LOGGED, Sort, Source, Value
 from classify.judges.rules.words import (
     holds_losses,
+    names_gradient,
+    names_log_probability,
     names_loss,
     names_loss_function,
     returns_loss,
@@ -105,6 +108,8 @@ class _Flow:
                     self._value(child)
 
     def _expression(self, node: Node) -> None:
+        if node.type in ("assignment", "augmented_assignment"):
+            self._descend(node)
         if node.type == "assignment":
             self._assign(node)
         elif node.type == "augmented_assignment":
@@ -118,6 +123,15 @@ class _Flow:
         else:
             self._value(node)
 
+    def _descend(self, node: Node) -> None:
+        """Note the error that moves a weight by its gradient, derived by hand."""
+        if (step := step_of(node)) is None or corrects(node, step):
+            return
+        value = self._value(step)
+        if value.difference and not value.is_loss:
+            path = path_of(node.child_by_field_name("left"))
+            self._analysis.find(BY_HAND, value.difference, f"moves `{path}`", line_of(node))
+
     def _return(self, node: Node) -> None:
         if node.named_children:
             given = node.named_children[0]
@@ -125,10 +139,16 @@ class _Flow:
             self._analysis.returned.append((line_of(node), elements))
             parts = [given] if len(elements) == 1 else _parts(_bare(given))
             for position, (element, part) in enumerate(zip(elements, parts, strict=True)):
+                if element.is_loss:  # what is added to a loss is one
+                    self._analysis.named |= element.sources
                 self._names.note_maker(f"return[{position}]", element, part)
                 if returns_loss(self._names.code.name):
                     self._names.give(part)
             self._names.contrast_returned(elements, line_of(node))
+            descends = any(names_gradient(path_of(part)) for part in parts)
+            for element in elements if descends and len(parts) > 1 else ():
+                if element.is_loss:
+                    self._analysis.train(element, "is returned with gradients", line_of(node))
             if self._names.code.name == "training_step":
                 self._analysis.train(elements[0], "is minimised by the trainer", line_of(node))
 
@@ -206,8 +226,11 @@ class _Flow:
                 operator = text_of(node.child_by_field_name("operator"))
                 return values.combine(operator, left, right, line_of(node))
             case "unary_operator":
-                value = self._value(node.child_by_field_name("argument"))
+                argument = node.child_by_field_name("argument")
+                value = self._value(argument)
                 minus = text_of(node.child_by_field_name("operator")) == "-"
+                if minus and names_log_probability(last_name(path_of(argument))):
+                    value = replace(value, product=True)
                 return values.negate(value, line_of(node)) if minus else value
             case "parenthesized_expression" | "await":
                 return self._value(node.named_children[0]) if node.named_children else DATA
@@ -217,13 +240,21 @@ class _Flow:
                 return self._conditional(node)
             case "dictionary":
                 return self._dictionary(node)
-            case "list_comprehension" | "generator_expression" | "set_comprehension":
+            case (
+                "list_comprehension"
+                | "generator_expression"
+                | "set_comprehension"
+                | "dictionary_comprehension"
+            ):
                 return self._comprehension(node)
+            case "pair":
+                return self._value(node.child_by_field_name("value"))
             case "lambda":
                 return self._lambda(node)
             case "named_expression":
+                # `if (error := ...) > 1` only asks for the number
                 value = self._value(node.child_by_field_name("value"))
-                self._names.bind(path_of(node.child_by_field_name("name")), value, line_of(node))
+                self._names.known[path_of(node.child_by_field_name("name"))] = value
                 return value
             case "list_splat" | "dictionary_splat":
                 return self._value(node.named_children[-1]) if node.named_children else DATA
@@ -249,7 +280,8 @@ class _Flow:
         if attribute and name in ("T", "mT", "data", "grad"):
             return base
         if not attribute and not string_of(node.child_by_field_name("subscript")):
-            return replace(base, instance="", each=0, many=False)
+            chosen = line_of(node) if base.sort is Sort.CRITERION and base.each > 1 else 0
+            return replace(base, instance="", each=0, many=False, choice=base.choice or chosen)
         return self._names.unbound(path) if path else DATA
 
     def _call(self, node: Node) -> Value:
@@ -257,8 +289,8 @@ class _Flow:
         function = node.child_by_field_name("function")
         if receiver is not None:
             on = self._value(receiver)
-        elif function is not None and function.type == "call":  # nn.MSELoss()(x, y)
-            on = self._value(function)
+        elif function is not None and function.type in ("call", "subscript"):
+            on = self._value(function)  # nn.MSELoss()(x, y), LOSSES[name](x, y)
         else:
             on = DATA
         passed = [self._value(argument) for argument in given]

@@ -76,14 +76,11 @@ def is_elementwise(dotted: str) -> bool:
     last = dotted.rpartition(".")[2]
     if pattern("Keras loss").fullmatch(last) and "torch" not in dotted:
         return True
-    if "losses" in dotted.split(".")[:-1] and "keras" not in dotted:
+    if pattern("unreduced loss home").fullmatch(dotted):
+        return True
+    if "losses" in dotted.split(".")[:-1] or dotted.startswith("torch"):
         return False
-    if dotted.startswith("torch"):
-        return False
-    return bool(
-        pattern("unreduced loss").fullmatch(last)
-        or pattern("unreduced loss home").fullmatch(dotted)
-    )
+    return pattern("unreduced loss").fullmatch(last) is not None
 
 
 @cache

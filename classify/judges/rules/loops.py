@@ -9,6 +9,7 @@ from functools import cached_property
 from tree_sitter import Node
 
 from classify.judges.rules import library
+from classify.judges.rules.descent import step_of
 from classify.judges.rules.program import Code, Program
 from classify.judges.rules.shipped_names import listed
 from classify.judges.rules.tree import (
@@ -27,7 +28,7 @@ from classify.judges.rules.tree import (
 )
 from classify.judges.rules.words import (
     names_optimiser,
-    names_scalar,
+    names_rate,
     names_train_op,
     names_training,
     names_weight,
@@ -51,7 +52,6 @@ _PARAMETERS = vocabulary(
 _GRAPH = re.compile(r"\bSession\(|\bplaceholder\(")
 _MAX_CALLS = 6
 """Calls followed from a loop down to the update."""
-_RATES = vocabulary("lr learning_rate alpha eta step_size rate lrate learn_rate")
 _MAX_FETCHES = 30
 """Expressions looked through for the update among what a session is told to fetch."""
 
@@ -97,6 +97,10 @@ class Training:
                 if node is owner.node or node.type not in (FUNCTION, CLASS):
                     waiting.extend(reversed(node.named_children))
         return None
+
+    def update(self, code: Code) -> Update | None:
+        """Return an update of parameters in a piece of code, in a loop or not."""
+        return self._scan(code, code.node)[0]
 
     @cached_property
     def _updating(self) -> dict[tuple[str, int], Update]:
@@ -145,7 +149,7 @@ class Training:
                 if direct is not None:
                     return direct, calls
                 calls += self._calls(code, node, name)
-            elif _descends(node):
+            elif step_of(node) is not None:
                 return Update(line_of(node), "changes parameters by hand"), calls
         return None, calls
 
@@ -160,6 +164,8 @@ class Training:
         given = arguments_of(node)
         if name in _UPDATING_METHODS:
             return Update(line, f"calls `{name}`")
+        if name == "update" and "optim" in path_of(receiver).lower():
+            return Update(line, "updates by an optimiser")
         if name in ("minimize", "apply_gradients", "apply_gradient") and self._eager(code):
             return Update(line, f"calls `{name}`")
         if name in ("assign_add", "assign_sub", "add_", "sub_"):
@@ -275,6 +281,8 @@ class Training:
                 path = path_of(node)
                 if names_train_op(last_name(path)):
                     return True
+                if path.startswith("self.") and path.count(".") == 1:
+                    waiting += self._program.attribute(where.class_key, last_name(path))
                 if path.isidentifier():
                     waiting += [(where, v) for v in self._bound_to(where, path)]
                     if path in parameters_of(where.node):
@@ -355,40 +363,11 @@ def _is_mode(call: Node) -> bool:
     if len(given) > 1:
         return False
     return all(
-        a.type in ("true", "false") or "train" in text_of(a) or "mode" in text_of(a) for a in given
+        a.type in ("true", "false", "comparison_operator")
+        or words(text_of(a))[-1:] in (("train",), ("training",), ("mode",))
+        for a in given
     )
 
 
 def _names_rate(node: Node) -> bool:
-    return any(
-        n.type == "identifier" and re.search(r"lr|learning_rate|alpha|eta|rate", text_of(n))
-        for n in walk(node)
-    )
-
-
-def _descends(node: Node) -> bool:
-    """Say whether a statement moves a weight by a learning rate times something."""
-    target, value = node.child_by_field_name("left"), node.child_by_field_name("right")
-    if (
-        target is None
-        or value is None
-        or target.type not in ("identifier", "attribute", "subscript")
-    ):
-        return False
-    path = path_of(target)
-    name = last_name(path)
-    if not path or names_scalar(path):
-        return False
-    if node.type == "augmented_assignment":
-        operator = text_of(node.child_by_field_name("operator"))
-        moves = operator in ("+=", "-=")
-    else:
-        moves = (
-            value.type == "binary_operator"
-            and path_of(value.child_by_field_name("left")) == path
-            and text_of(value.child_by_field_name("operator")) in ("+", "-")
-        )
-    if not moves or "loss" in name or "cost" in name:
-        return False
-    rate = any(n.type == "identifier" and text_of(n) in _RATES for n in walk(value))
-    return rate and any(n.type == "binary_operator" or n.type == "call" for n in walk(value))
+    return any(names_rate(text_of(each)) for each in find(node, "identifier"))

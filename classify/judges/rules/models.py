@@ -9,37 +9,38 @@ from tree_sitter import Node
 
 from classify.judges.rules import library
 from classify.judges.rules.definition import Losses
+from classify.judges.rules.layers import (
+    PRODUCTS,
+    applied_layer,
+    applied_weights,
+    arrays_in,
+    calls_in,
+    only_raises,
+    takes_network,
+    trainable,
+)
 from classify.judges.rules.program import Code, Program
 from classify.judges.rules.shipped_names import listed
 from classify.judges.rules.tree import (
-    FUNCTION,
-    arguments_of,
     callee_of,
-    find,
     last_name,
     line_of,
     parameters_of,
     path_of,
-    receiver_of,
     text_of,
-    walk,
 )
 from classify.judges.rules.words import (
     names_criterion,
     names_optimiser,
-    names_scalar,
     vocabulary,
     words,
 )
 
 _FORWARD = listed("forward")
 _CONSTRUCTORS = listed("constructs")
-_PRODUCTS = listed("product")
-_ACTIVATIONS = listed("applied activation")
-_ARRAYS = listed("array")
 _NO_MODEL = vocabulary(
     "test dataset dataloader loader sampler optimizer metric metrics callback scheduler"
-    " logger evaluator tokenizer"
+    " logger evaluator tokenizer trainer"
 )
 _NO_HELPER = vocabulary("train main test run evaluate")
 _MAX_CALLS = 3
@@ -57,16 +58,19 @@ class Building:
 
 @dataclass(frozen=True, slots=True)
 class _Class:
-    """What the rules make of a class. ``weights`` are the attributes that hold arrays.
+    """What the rules make of a class.
 
-    ``keeps``: it makes objects of a framework's modules, and ``never``: it is no network
-    whatever its methods compute.
+    ``weights`` are the attributes that hold arrays; ``applied``: some method multiplies data with
+    them. ``keeps``: it makes objects of a framework's modules; ``never``: it is no network whatever
+    its methods compute; ``bare``: it has neither parts nor a forward pass, only heirs may.
     """
 
     module: bool
     never: bool
+    bare: bool
     keeps: bool
     weights: frozenset[str]
+    applied: bool
 
 
 class Networks:
@@ -86,18 +90,25 @@ class Networks:
         around = self._class(code.class_key)
         if around.never:
             return None
-        return self._of_module(code) if around.module else self._of_plain_class(code, around)
+        if around.module:
+            return self._of_module(code, around)
+        return self._of_plain_class(code, around) or self._of_heirs(code, code.class_key)
 
     # --- classes --------------------------------------------------------------------------------
 
     def _class(self, class_key: str) -> _Class:
         if class_key not in self._classes:
             module = self._is_module(class_key)
+            methods = self._methods(class_key)
+            keeps = any(self._makes(code, modules=True) for code in methods)
+            weights = frozenset(name for code in methods for name in arrays_in(code))
             self._classes[class_key] = _Class(
                 module,
                 self._never_model(class_key, module),
-                any(self._makes(code, modules=True) for code in self._methods(class_key)),
-                frozenset(name for code in self._methods(class_key) for name in _arrays_in(code)),
+                module and not keeps and self._is_bare(class_key),
+                keeps,
+                weights,
+                any(applied_weights(code.node, weights) for code in methods),
             )
         return self._classes[class_key]
 
@@ -109,6 +120,20 @@ class Networks:
         outside = self._program.ancestors(class_key)[1:]
         return any("::" not in base and library.is_module_base(base) for base in outside)
 
+    def _is_bare(self, class_key: str) -> bool:
+        """Say whether a module that others derive from has no forward pass and no layers.
+
+        What it gives them does not make them networks: losses derive from it as well.
+        """
+        methods = self._methods(class_key)
+        bases = {last_name(base) for base in self._program.ancestors(class_key) if "::" not in base}
+        plain = bases & {"Module", "Layer"}
+        return (
+            bool(plain and self._program.heirs(class_key))
+            and not any(code.name in _FORWARD for code in methods)
+            and not any(self._makes(code, modules=False) for code in methods)
+        )
+
     def _never_model(self, class_key: str, module: bool) -> bool:
         """Say whether a class is no network: a data set, a test, a trainer, a loss."""
         name = _class_name(class_key)
@@ -119,12 +144,15 @@ class Networks:
             or name.startswith("Test")
         ):
             return True
+        if module and words(name)[-1:] == ("trainer",):
+            return not any(self._makes(c, modules=False) for c in self._methods(class_key))
         return self._is_loss(class_key, name, outside, module)
 
     def _is_loss(self, class_key: str, name: str, outside: list[str], module: bool) -> bool:
         """Say whether a class only computes a loss: called or used so, and without weights."""
         methods = self._methods(class_key)
-        if any(self._makes(code, modules=False) for code in methods):
+        parts = [code for code in methods if code.name in _CONSTRUCTORS]
+        if any(self._makes(code, modules=False) for code in parts):
             return False
         if names_criterion(name) or any(library.is_loss_class(base) for base in outside):
             return True
@@ -135,7 +163,7 @@ class Networks:
 
     def _makes(self, code: Code, *, modules: bool) -> bool:
         """Say whether a method makes objects of modules; without ``modules``, layers too."""
-        for call in _calls_in(code.node):
+        for call in calls_in(code.node):
             dotted = self._program.resolve(code, path_of(call.child_by_field_name("function")))
             if not modules and (library.has_weights(dotted) or library.names_network(dotted)):
                 return True
@@ -157,20 +185,22 @@ class Networks:
         return bool(kept) and any(
             path_of(call.child_by_field_name("function")) in kept
             for code in methods
-            for call in _calls_in(code.node)
+            for call in calls_in(code.node)
         )
 
     # --- methods --------------------------------------------------------------------------------
 
-    def _of_module(self, code: Code) -> Building | None:
+    def _of_module(self, code: Code, around: _Class) -> Building | None:
+        if around.bare:
+            return None
         if code.name in _FORWARD:
             return Building(line_of(code.node), "is the forward pass of a network")
         if code.name in _CONSTRUCTORS:
             return Building(line_of(code.node), "makes the network's parts")
         if (found := self._builds(code)) is not None:
             return found
-        for call in _calls_in(code.node):
-            if callee_of(call) in _PRODUCTS or self._applies(code, call):
+        for call in calls_in(code.node):
+            if callee_of(call) in PRODUCTS or self._applies(code, call):
                 return Building(line_of(call), "applies the network's layers")
         return None
 
@@ -191,13 +221,41 @@ class Networks:
     def _of_plain_class(self, code: Code, around: _Class) -> Building | None:
         if (found := self._builds(code)) is not None:
             return found
-        if line := _applied_layer(code.node):
+        if code.name in _CONSTRUCTORS and arrays_in(code) and around.applied:
+            return Building(line_of(code.node), "makes the model's weights")
+        if code.name in _CONSTRUCTORS and self._has_model_base(code):
+            return Building(line_of(code.node), "makes a model, by the name of its base class")
+        if line := applied_layer(code.node):
             return Building(line, "applies layers")
-        if line := _applied_weights(code.node, around.weights):
+        if line := applied_weights(code.node, around.weights):
             return Building(line, "multiplies data with the model's weights")
+        if only_raises(code.node) or takes_network(code.node):
+            return None
         if code.name == "forward" or (code.name in _FORWARD and around.keeps):
             return Building(line_of(code.node), "is the forward pass of the networks it holds")
         return None
+
+    def _has_model_base(self, code: Code) -> bool:
+        """Say whether a class derives from the repository's own base class of models, or is it."""
+        bases = [key for key in self._program.ancestors(code.class_key or "") if "::" in key]
+        return any(
+            words(_class_name(key))[-1:] == ("model",) and self._program.heirs(key) for key in bases
+        )
+
+    def _of_heirs(self, code: Code, class_key: str) -> Building | None:
+        """Return where a base class of networks calculates their loss."""
+        heirs = self._program.heirs(class_key)
+        if not heirs or not all(self._defines(heir) for heir in heirs):
+            return None
+        found = self._losses.findings(code)
+        return Building(found[0].line, "is the loss of networks that derive") if found else None
+
+    def _defines(self, class_key: str) -> bool:
+        """Say whether a class defines a network by methods of its own."""
+        own = self._program.methods_of.get(class_key, {}).values()
+        around = self._class(class_key)
+        of = self._of_module if around.module else self._of_plain_class
+        return not around.never and any(of(code, around) is not None for code in own)
 
     # --- layers ---------------------------------------------------------------------------------
 
@@ -224,13 +282,13 @@ class Networks:
     def _scan(self, code: Code) -> tuple[Building | None, list[tuple[int, str, _Place]]]:
         """Return where a function makes layers by itself, and the helpers that it calls."""
         calls: list[tuple[int, str, _Place]] = []
-        for call in _calls_in(code.node):
+        for call in calls_in(code.node):
             path = path_of(call.child_by_field_name("function"))
             name, line = last_name(path), line_of(call)
             if not name or names_optimiser(name):
                 continue
             dotted = self._program.resolve(code, path)
-            if library.is_layer(dotted) and _trainable(name, call):
+            if library.is_layer(dotted) and trainable(name, call):
                 return Building(line, f"makes a layer or weights by `{name}`"), calls
             if dotted in self._program.classes and self._puts_together(code, dotted):
                 return Building(line, f"builds a network out of `{name}`"), calls
@@ -278,81 +336,3 @@ def _place(code: Code) -> _Place:
 
 def _class_name(class_key: str) -> str:
     return last_name(class_key.rpartition("::")[2])
-
-
-def _calls_in(node: Node) -> list[Node]:
-    return find(node, "call")
-
-
-def _arrays_in(code: Code) -> set[str]:
-    """Return the attributes which a method sets to an array that it makes."""
-    found: set[str] = set()
-    for node in find(code.node, "assignment"):
-        path = path_of(node.child_by_field_name("left"))
-        value = node.child_by_field_name("right")
-        if value is None or not path.startswith("self.") or path.count(".") > 1:
-            continue
-        if any(callee_of(call) in _ARRAYS for call in _calls_in(value)):
-            found.add(path)
-    return found
-
-
-def _applied_weights(node: Node, weights: frozenset[str]) -> int:
-    """Return the line on which data are multiplied with one of these attributes, 0 for none."""
-    for each in find(node, "call", "binary_operator") if weights else ():
-        if each.type == "call" and callee_of(each) in _PRODUCTS:
-            operands = [*arguments_of(each), receiver_of(each)]
-        elif each.type == "binary_operator" and (
-            text_of(each.child_by_field_name("operator")) == "@"
-        ):
-            operands = [each]
-        else:
-            continue
-        if any(path_of(n) in weights for o in operands if o is not None for n in walk(o)):
-            return line_of(each)
-    return 0
-
-
-def _applied_layer(node: Node) -> int:
-    """Return the line of an activation of a product, or of the layers of a list; 0 for none."""
-    for each in find(node, "call", "for_statement"):
-        if each.type == "call" and callee_of(each) in _ACTIVATIONS:
-            if any(callee_of(inner) in _PRODUCTS for inner in _calls_in(each)):
-                return line_of(each)
-        elif each.type == "for_statement":
-            iterated = path_of(each.child_by_field_name("right"))
-            layers = {"layers", "blocks"} & set(words(last_name(iterated)))
-            element = text_of(each.child_by_field_name("left"))
-            for inner in _calls_in(each) if iterated.startswith("self.") and layers else ():
-                if text_of(inner.child_by_field_name("function")) == element:
-                    return line_of(inner)
-    return 0
-
-
-def _trainable(name: str, call: Node) -> bool:
-    """Say whether a call makes something that training changes."""
-    given = arguments_of(call)
-    if text_of(given.named.get("trainable")) == "False":
-        return False
-    if name in ("Variable", "get_variable") and any("step" in text_of(a) for a in given):
-        return False
-    if name == "get_variable" and _reused(call):
-        return False
-    first = given.get(0, "initial_value")
-    if name != "Variable" or first is None:
-        return True
-    return first.type not in ("integer", "float", "false", "true") and not (
-        names_scalar(path_of(first))
-    )
-
-
-def _reused(call: Node) -> bool:
-    """Say whether a variable is got again that was made elsewhere."""
-    around = call.parent
-    while around is not None and around.type != FUNCTION:
-        if around.type == "with_statement":
-            heads = [c for c in around.named_children if c.type == "with_clause"]
-            if any("reuse=True" in "".join(text_of(head).split()) for head in heads):
-                return True
-        around = around.parent
-    return False

@@ -8,7 +8,7 @@ from functools import cached_property
 from tree_sitter import Node
 
 from classify.judges.rules import library, values
-from classify.judges.rules.evidence import CONTRAST, Analysis
+from classify.judges.rules.evidence import BY_HAND, CONTRAST, Analysis
 from classify.judges.rules.program import Code, Program
 from classify.judges.rules.shipped_names import listed
 from classify.judges.rules.tree import (
@@ -17,6 +17,7 @@ from classify.judges.rules.tree import (
     Statement,
     arguments_of,
     callee_of,
+    find,
     last_name,
     line_of,
     parameters_of,
@@ -26,14 +27,21 @@ from classify.judges.rules.tree import (
 from classify.judges.rules.values import CONSTANT, LOGGED, Sort, Source, Value
 from classify.judges.rules.words import (
     holds_losses,
+    is_entry_of_losses,
+    measures,
     names_count,
     names_criterion,
+    names_divergence,
     names_error,
     names_logged,
     names_loss,
     names_loss_function,
-    names_metric,
+    names_loss_method,
+    names_output_delta,
+    names_record,
     names_scalar,
+    names_scaling,
+    names_score,
     names_update,
     names_weight,
     speaks_of_boltzmann,
@@ -63,12 +71,15 @@ class Names:
         self.known = dict(around)
         self.statement = Statement(code.node)
         self._bound_in: dict[str, tuple[int, ...]] = {}
-        self._measures = names_metric(code.name) or names_metric(code.path.rpartition("/")[2])
+        self._measures = measures(code.name) or measures(code.path.rpartition("/")[2])
+        self._deep = program.is_deep(code.path)
         for name, default in parameters_of(code.node).items() if code.node.type == FUNCTION else ():
             self.known.pop(name, None)
             self._bound_in[name] = ()
             if default is not None and default.type in ("integer", "float", "true", "false"):
-                self.known[name] = CONSTANT
+                # what starts at nothing and is called a loss is one, to which terms are added
+                empty = text_of(default) in ("0", "0.", "0.0") and names_loss(name)
+                self.known[name] = values.loss(name) if empty else CONSTANT
 
     @cached_property
     def boltzmann(self) -> bool:
@@ -108,17 +119,28 @@ class Names:
         if names_logged(name):
             pass
         elif names_loss(name) and value.sort >= Sort.DATA:
+            error = names_error(name)
+            measured = names_divergence(name) and (self._measures or not self._deep)
             # an error may be a metric: as a loss it is at least averaged
-            if value.is_loss or not names_error(name) or (value.averaged and not self._measures):
+            averaged = value.averaged and not self._measures
+            if not measured and (value.is_loss or not error or averaged):
                 self.analysis.use(value, use, line)
+            if not error:
+                self.analysis.named |= value.sources | value.means
             container = value.many and value.maker in listed("container")
             if value.sort is Sort.DATA and not (value.formula or value.instance or container):
                 value = replace(value, sort=Sort.LOSS, maker=value.maker or path)
-        elif value.sort is Sort.DATA and names_count(name):
+        elif is_entry_of_losses(path) and (value.is_loss or value.averaged):
+            self.analysis.use(value, use, line)
+        elif value.sort is Sort.DATA and (
+            names_count(name) or (names_scaling(name) and not value.formula)
+        ):
             value = CONSTANT
         elif value.is_loss:
             # what losses are put together for shows only where the result is used as a loss
             self.analysis.use(replace(value, combination=0), use, line)
+        if value.is_loss and is_entry_of_losses(path):
+            self._enter(path, value)
         self.known[path] = value
         self._bound_in[path] = self.statement.loops
 
@@ -138,9 +160,16 @@ class Names:
         both = values.join(before, plain)
         self.known[path] = replace(both, many=True, each=count if value.is_loss else before.each)
 
+    def collect_loss(self, path: str, value: Value, line: int) -> None:
+        """Put a loss into a collection by its key; over a loop over losses they add up."""
+        before = self.known.get(path, CONSTANT)
+        line = line if self.in_inner_loop(path) else 0
+        both = replace(values.join(before, value), many=True, each=before.each + 1)
+        self.known[path] = replace(both, accumulation=both.accumulation or line)
+
     def note_maker(self, path: str, value: Value, expression: Node) -> None:
         """Note which loss, or loss function, a name gets in this arm of a branch."""
-        if value.sort < Sort.CRITERION:
+        if value.sort < Sort.CRITERION or keeps_best(path, expression):
             return
         maker = value.maker + value.instance
         if value.is_loss and expression.type in ("identifier", "attribute", "subscript"):
@@ -178,10 +207,13 @@ class Names:
             self.analysis.find(CONTRAST, value.difference, f"becomes `{path}`", line)
 
     def contrast_returned(self, elements: tuple[Value, ...], line: int) -> None:
-        """Note the difference of two phases that a function returns for an update."""
+        """Note a difference that a function returns for an update: of two phases, an error."""
         found = next((e.difference for e in elements if e.difference and not e.is_loss), 0)
-        if found and names_update(last_name(self.code.qualname)) and self.boltzmann:
+        name = self.code.name
+        if found and names_update(name) and self.boltzmann:
             self.analysis.find(CONTRAST, found, "is returned", line)
+        elif found and names_output_delta(name):
+            self.analysis.find(BY_HAND, found, "is returned", line)
 
     def in_inner_loop(self, path: str) -> bool:
         """Say whether the statement is in a loop that the name's last binding is not in."""
@@ -203,7 +235,29 @@ class Names:
             summed=False,
         )
 
+    def _enter(self, path: str, value: Value) -> None:
+        """Put an entry's loss into its collection, which may be returned or summed."""
+        collection = path.rpartition("['")[0]
+        before = self.known.get(collection, CONSTANT)
+        if before.many:
+            entry = replace(value, combination=0, reduction=0, choice=0, formula=0)
+            self.known[collection] = replace(
+                values.join(before, entry), many=True, each=before.each + 1
+            )
+
     # --- looking up -----------------------------------------------------------------------------
+
+    def made_of(self, name: str) -> frozenset[str]:
+        """Return the names out of which a name is made, also by way of others."""
+        bindings = self.program.bindings(self.code.path, self.code.node)
+        found: set[str] = set()
+        waiting = [name]
+        while waiting:
+            for value in bindings.get(waiting.pop(), ()):
+                fresh = {text_of(node) for node in find(value, "identifier")} - found
+                found |= fresh
+                waiting += fresh
+        return frozenset(found)
 
     def resolve(self, path: str) -> str:
         """Return what a path means here: itself if the code binds its head."""
@@ -219,6 +273,13 @@ class Names:
             return values.criterion(dotted)
         if (found := self.attribute(path)) is not None:
             return found
+        if names_record(path.partition(".")[0].partition("[")[0]) and names_loss(name):
+            return LOGGED
+        own = path.startswith("self.") and path.count(".") == 1
+        if own and names_loss_method(name) and not names_scalar(path):
+            method = self.program.method(self.code.class_key, name)
+            if method is not None:
+                return values.criterion(method.key)
         known = dotted in self.program.functions and (
             names_loss_function(name) or holds_losses(dotted.partition("::")[0])
         )
@@ -226,7 +287,7 @@ class Names:
             return values.criterion(dotted)
         if names_loss(name):
             return values.loss(path)
-        return CONSTANT if names_scalar(path) else Value()
+        return CONSTANT if names_scalar(path) else Value(product=names_score(name))
 
     def attribute(self, path: str) -> Value | None:
         """Return what a method of the class sets ``self.name`` to, if that is telling."""
@@ -279,6 +340,20 @@ def is_summed(given: Arguments) -> bool:
 
 def _reduction(given: Arguments) -> str:
     return text_of(given.named.get("reduction")).strip("'\"").rpartition(".")[2].lower()
+
+
+def keeps_best(path: str, expression: Node) -> bool:
+    """Say whether ``if loss < best: best = loss`` keeps one of two numbers that it compared."""
+    kept = path_of(expression)
+    around = expression.parent
+    while kept and around is not None and around.type != FUNCTION:
+        if around.type in ("if_statement", "elif_clause"):
+            condition = around.child_by_field_name("condition")
+            compared = find(condition, "comparison_operator") if condition is not None else ()
+            if any({kept, path} <= {path_of(n) for n in c.named_children} for c in compared):
+                return True
+        around = around.parent
+    return False
 
 
 def accumulates(path: str, expression: Node | None) -> bool:

@@ -6,16 +6,22 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 from weakref import WeakKeyDictionary
 
 from tree_sitter import Node, Query, QueryCursor
 
+from classify.judges.rules.shipped_names import listed
 from classify.judges.rules.tree import (
     FUNCTION,
     LOOPS,
+    arguments_of,
+    callee_of,
     find,
     last_name,
+    parameters_of,
     path_of,
+    receiver_of,
     statements,
     targets_of,
     text_of,
@@ -31,6 +37,8 @@ _DEFINITIONS = Query(
     PYTHON,
     "(function_definition) @f (class_definition) @f (for_statement) @f (while_statement) @f",
 )
+Bases = Literal["follow", "ignore"]
+"""Whether base classes of the repository are looked into."""
 _ABSTRACT = re.compile(r"NotImplemented|abstractmethod|\bpass\s*$")
 """What shows that a method only stands for those of subclasses."""
 
@@ -61,10 +69,11 @@ class Code:
 class Program:
     """The syntax trees of a repository, indexed. Built as far as it is asked for."""
 
-    def __init__(self, code: RepositoryCode) -> None:
+    def __init__(self, code: RepositoryCode, bases: Bases = "follow") -> None:
         self.texts = code.texts
         self.names = code.names
         self.classes = code.classes
+        self._bases = bases
         self._extractions = code.extractions
         self._trees = code.trees
         self._nodes: dict[str, dict[int, list[Node]]] = {}
@@ -73,6 +82,8 @@ class Program:
         self._attributes: dict[str, dict[str, list[tuple[Code, Node]]]] = {}
         self._ancestors: dict[str, tuple[str, ...]] = {}
         self._overriding: dict[str, tuple[Code, ...]] = {}
+        self._deep: dict[str, bool] = {}
+        self._averages: dict[str, bool] = {}
         self._nested: dict[tuple[str, int, int], list[Code]] = {}
         self._bindings: dict[tuple[str, int, int], dict[str, list[Node]]] = {}
 
@@ -139,9 +150,16 @@ class Program:
         return tree.root_node if tree is not None else None
 
     def ancestors(self, class_key: str) -> tuple[str, ...]:
-        """Return a class and its bases: keys, and dotted names of what is outside."""
+        """Return a class and its bases: keys, and dotted names of what is outside.
+
+        Where bases are ignored, those of the class's own head that are outside.
+        """
         if class_key not in self._ancestors:
-            self._ancestors[class_key] = tuple(ancestry(class_key, self.classes))
+            found = ancestry(class_key, self.classes)
+            if self._bases == "ignore":
+                own = self.classes[class_key].resolved_bases if class_key in self.classes else ()
+                found = [class_key, *(base for base in own if "::" not in base)]
+            self._ancestors[class_key] = tuple(found)
         return self._ancestors[class_key]
 
     def method(self, class_key: str | None, name: str) -> Code | None:
@@ -166,6 +184,18 @@ class Program:
             )
         return self._overriding[method.key]
 
+    @cached_property
+    def _heirs(self) -> dict[str, list[str]]:
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for key in self.classes:
+            for base in self.ancestors(key)[1:]:
+                found[base].append(key)
+        return dict(found)
+
+    def heirs(self, class_key: str) -> list[str]:
+        """Return the classes of the repository that derive from a class, also indirectly."""
+        return self._heirs.get(class_key, [])
+
     def all_methods(self, class_key: str) -> list[Code]:
         """Return the functions inside a class and inside its bases in the repository."""
         return [
@@ -180,6 +210,13 @@ class Program:
         for key in self.ancestors(class_key) if class_key else ():
             found += self._attributes_of(key).get(name, ())
         return found
+
+    def averages(self, key: str) -> bool:
+        """Say whether a function only returns the mean or sum of what it is given first."""
+        if key not in self._averages:
+            code = self.functions.get(key)
+            self._averages[key] = code is not None and _averages(code.node)
+        return self._averages[key]
 
     def resolve(self, code: Code, dotted: str) -> str:
         """Return what a dotted name means where ``code`` stands.
@@ -236,6 +273,14 @@ class Program:
                     found[name].append(value)
             self._bindings[place] = dict(found)
         return self._bindings[place]
+
+    def is_deep(self, path: str) -> bool:
+        """Say whether a file may use a framework: one that imports only NumPy does not."""
+        if path not in self._deep:
+            heads = {i.target.partition(".")[0] for i in self._imports(path) if not i.level}
+            shallow = "numpy" in heads and listed("framework").isdisjoint(heads)
+            self._deep[path] = not shallow
+        return self._deep[path]
 
     def _imports(self, path: str) -> tuple[Import, ...]:
         extraction = self._extractions.get(path)
@@ -323,6 +368,18 @@ def standalone(snippet: Snippet) -> Code | None:
     root = parse(snippet.code.encode("utf-8", "replace")).root_node
     found = find(root, FUNCTION, *LOOPS)
     return Code(snippet.path, snippet.qualname, _class_key(snippet), found[0]) if found else None
+
+
+def _averages(function: Node) -> bool:
+    """Say whether a function's one return is ``mean(x)`` or ``x.mean()`` of its parameter."""
+    returned = find(function, "return_statement")
+    call = (
+        returned[0].named_children[0] if len(returned) == 1 and returned[0].named_children else None
+    )
+    first = next(iter(parameters_of(function)), "")
+    if call is None or call.type != "call" or callee_of(call) not in listed("reduces"):
+        return False
+    return path_of(receiver_of(call)) == first or path_of(arguments_of(call).get(0)) == first
 
 
 def _class_key(snippet: Snippet) -> str | None:

@@ -45,7 +45,8 @@ class Value:
     ``sources`` are the calls which it came from; ``instance``, the class that it is an object of;
     ``maker`` tells one loss from another. ``many``: a collection; ``each``: how many losses it is
     known to hold. ``summed``: a ready-made loss that was told to sum and not to average.
-    ``product``: a matrix product of data. ``smoothed``: targets that are spread by hand.
+    ``product``: a matrix product of data, or a critic's score. ``means``: the calls of whose
+    results it is the mean or the sum. ``smoothed``: targets that are spread by hand.
     """
 
     sort: Sort = Sort.DATA
@@ -65,6 +66,7 @@ class Value:
     each: int = 0
     summed: bool = False
     product: bool = False
+    means: frozenset[Source] = frozenset()
     smoothed: int = 0
 
     @property
@@ -104,7 +106,7 @@ def collect(elements: Iterable[Value]) -> Value:
     joined, count = CONSTANT, 0
     for element in elements:
         joined = join(joined, element)
-        count += max(1, element.each) if element.is_loss else 0
+        count += max(1, element.each) if element.sort >= Sort.CRITERION else 0
     return replace(joined, many=True, each=count, averaged=False, instance="")
 
 
@@ -166,7 +168,9 @@ def combine(operator: str, left: Value, right: Value, line: int) -> Value:
         if one.sort is Sort.CONSTANT:
             return _with_constant(operator, other, line, exponent=one is right)
     if Sort.LOGGED in (left.sort, right.sort):
-        return LOGGED
+        # a copy without gradient, put to a loss that was calculated, leaves it one
+        calculated = (value for value in (left, right) if value.is_loss and value.calculated)
+        return next(calculated, LOGGED)
     joined = replace(_plain(join(left, right)), averaged=left.averaged and right.averaged)
     if left.is_loss or right.is_loss:
         # a loss put together with another one, or weighed and masked by data
@@ -174,7 +178,7 @@ def combine(operator: str, left: Value, right: Value, line: int) -> Value:
             joined = replace(joined, sources=_loss_sources(left) | _loss_sources(right))
         return replace(joined, sort=Sort.LOSS, combination=joined.combination or line)
     if operator == "@":  # the layer of a network, or similarities which a loss may sum
-        return Value(Sort.DATA, product=True)
+        return Value(Sort.DATA, product=True, difference=joined.difference)
     if operator in ("//", "%", "|", "&", "^", "<<", ">>"):
         return Value(Sort.DATA)
     kept = joined.sources if operator == "+" else frozenset()
@@ -207,10 +211,13 @@ def _with_constant(operator: str, other: Value, line: int, exponent: bool) -> Va
 
 
 def negate(value: Value, line: int) -> Value:
-    """Return ``-value``: the negated mean of a network's output is a loss by itself."""
+    """Return ``-value``: the negated mean of a network's output is a loss by itself.
+
+    So is a negated log-probability, or a negated product.
+    """
     if value.sort is not Sort.DATA:
         return value
-    formula = value.formula or (line if value.averaged else 0)
+    formula = value.formula or (line if value.averaged or value.product else 0)
     return replace(value, negated=True, formula=formula, sources=frozenset())
 
 
@@ -236,7 +243,14 @@ def reduce(value: Value, line: int) -> Value:
         return replace(value, sort=Sort.LOSS, reduction=value.reduction or line)
     if value.sort is Sort.DATA:
         formula = value.formula or (line if value.negated or value.product else 0)
-        return replace(value, averaged=True, formula=formula, many=False, sources=frozenset())
+        return replace(
+            value,
+            averaged=True,
+            formula=formula,
+            many=False,
+            sources=frozenset(),
+            means=value.means | value.sources,
+        )
     return value
 
 
@@ -267,4 +281,5 @@ def _plain(value: Value) -> Value:
         each=0,
         summed=False,
         product=False,
+        means=frozenset(),
     )

@@ -39,18 +39,19 @@ _LOGGED = vocabulary(
 )
 _FUNCTION = vocabulary(
     "fn fns func funcs fct function functions criterion criterions factory class lossfn lossfunc"
-    " lossfunction object"
+    " lossfunction object compute"
 )
 _TELLING = vocabulary(
     "plot log print save draw show load write record parse display dump visualize visualise"
-    " smooth format test assert check reset read register track setup report add"
+    " smooth format test assert check reset read register track setup report add scale unscale"
 )
 _SCALAR = vocabulary(
     "size num n len length steps step lr eps epsilon alpha beta gamma lambda lam lmbda lambd scale"
     " coef coeff coefficient factor epoch epochs iter iters iteration iterations count total rate"
     " frac fraction temperature tau world accum accumulation accumulate k dim dims dimension"
     " channels height width momentum decay nb ndim power exponent margin threshold ntokens norm"
-    " normalizer denominator denom gpus replicas workers every freq constant const bs learning"
+    " normalizer normalization normalisation denominator denom gpus replicas workers every freq"
+    " constant const bs learning"
 )
 _CONFIGURATION = vocabulary(
     "args arg opt opts cfg config conf flags hparams hps hp options settings hyperparams"
@@ -68,15 +69,26 @@ _TRAINED = vocabulary(
     " discriminator critic d g iteration single minibatch"
 )
 _WEIGHED = vocabulary("sample class pos token label instance example importance edge")
+_RATES = vocabulary("alpha eta rate lrate learn_rate step_size")
+_GRADIENT = re.compile(r"d[WwVvUuHhBb](?![a-z])|grad")
+_NETWORK = vocabulary("gen disc generator discriminator critic encoder decoder model net d g")
+_DIVERGENCE = vocabulary("kl kld klds divergence mmd")
 _COUNTS = vocabulary("num n count counts len length size ntokens steps iters nb denominator")
 _COUNTED = vocabulary("tokens samples examples items words batches chars instances")
 _HOME = vocabulary("loss losses criterion criterions criteria objective objectives")
+_REFERENCE = vocabulary("expected desired true reference ref manual numpy np actual")
+_RECORD = vocabulary("log logs logging history stats statistics meters metrics records tracker")
+_CRITIC = vocabulary("d dis disc discriminator critic netd")
+_VARIABLE = re.compile(r"[A-Za-z]\d?_")
+"""How a variable begins that is not called like a class: ``D_loss``."""
+_FRAMEWORK = vocabulary("tf torch pytorch np numpy keras py test")
 _METRIC = vocabulary(
-    "metric metrics score scores evaluator accuracy psnr fid iou recall precision auc perplexity"
+    "metric metrics score scores evaluator evaluation accuracy psnr fid iou recall precision auc"
+    " perplexity"
 )
 _TRAINING = vocabulary(
     "backward mse mae msle energy entropy regularizer regulariser gradient gradients minimize"
-    " minimise optimize loss updates"
+    " minimise optimize loss updates lr learning"
 )
 _BOLTZMANN = re.compile(
     r"rbm|boltzmann|gibbs|contrastive_div|visible|(?<![a-z])cd(_?k|\d+)?(?![a-z])|v_?bias", re.I
@@ -93,7 +105,9 @@ def words(name: str) -> tuple[str, ...]:
 def names_loss(name: str) -> bool:
     """Say whether a variable, attribute or key of this name holds a loss."""
     found = words(name)
-    return bool(found) and _speaks_of_loss(found) and found[-1] not in _AFTER_LOSS | _FUNCTION
+    if not found or found[0] in _REFERENCE or "for" in found:
+        return False
+    return _speaks_of_loss(found) and found[-1] not in _AFTER_LOSS | _FUNCTION
 
 
 @cache
@@ -101,6 +115,20 @@ def names_error(name: str) -> bool:
     """Say whether the name speaks only of an error, which can be a metric as well."""
     found = words(name)
     return any(w in _ERROR for w in found) and not any(_is_loss(w) for w in set(found) - _ERROR)
+
+
+@cache
+def names_divergence(name: str) -> bool:
+    """Say whether the name speaks of a loss only as of a distance between distributions."""
+    found = set(words(name))
+    return bool(found & _DIVERGENCE) and not any(_is_loss(w) for w in found - _DIVERGENCE)
+
+
+@cache
+def names_output_delta(name: str) -> bool:
+    """Say whether a function of this name gives the derivative of a loss at the output."""
+    found = set(words(name))
+    return not (found.isdisjoint({"delta", "deltas"}) or found.isdisjoint({"output", "last"}))
 
 
 @cache
@@ -127,7 +155,59 @@ def names_criterion(name: str) -> bool:
     found = words(name)
     if not found or not _speaks_of_loss(found):
         return False
-    return found[-1] in _FUNCTION or (name[:1].isupper() and found[-1] in ("loss", "losses"))
+    if found[-1] in _FUNCTION:
+        return True
+    loss = (_is_loss(found[-1]) and found[-1] not in _ERROR) or found[-2:] in _LOSS_PAIRS
+    return loss and name[:1].isupper() and not (name.isupper() or _VARIABLE.match(name))
+
+
+@cache
+def names_loss_method(name: str) -> bool:
+    """Say whether a method of this name, which is passed on or listed, computes a loss."""
+    found = words(name)
+    return mentions_loss(name) and found[0] not in _TELLING
+
+
+@cache
+def names_record(name: str) -> bool:
+    """Say whether a collection of this name keeps numbers for a report."""
+    return not _RECORD.isdisjoint(words(name)[:1])
+
+
+@cache
+def names_critic(name: str) -> bool:
+    """Say whether a network of this name scores samples: its mean score is a loss."""
+    found = words(name)
+    return bool(found) and found[-1] in _CRITIC and len(found) <= 2
+
+
+@cache
+def names_score(name: str) -> bool:
+    """Say whether a variable of this name holds a critic's scores."""
+    return not _CRITIC.isdisjoint(words(name)[:1])
+
+
+@cache
+def names_log_probability(name: str) -> bool:
+    """Say whether the name is that of a log-probability: negated, it is a loss by itself."""
+    plain = name.lower().replace("_", "")
+    return plain.startswith(("logprob", "logpi", "lprob")) or plain == "logp"
+
+
+@cache
+def names_scaling(name: str) -> bool:
+    """Say whether a variable of this name scales others."""
+    return words(name)[-1:] == ("scale",)
+
+
+@cache
+def is_entry_of_losses(path: str) -> bool:
+    """Say whether a path is that of an entry, by its key, in a collection of losses."""
+    if not path.endswith("']"):
+        return False
+    collection, _, key = path[:-2].rpartition("['")
+    name = collection.replace("[]", "").rpartition(".")[2]
+    return names_loss(name) and not names_error(key) and not names_metric(key)
 
 
 @cache
@@ -149,6 +229,15 @@ def names_metric(name: str) -> bool:
 
 
 @cache
+def measures(name: str) -> bool:
+    """Say whether a function, class or file is one of a metric: its name ends in one."""
+    if mentions_loss(name):
+        return False
+    found = [word for word in words(name) if word not in _FRAMEWORK]
+    return bool(found) and found[-1] in _METRIC
+
+
+@cache
 def mentions_loss(name: str) -> bool:
     """Say whether the concept of a loss shows in a name at all."""
     found = words(name)
@@ -167,13 +256,27 @@ def names_scalar(path: str) -> bool:
     parts = [p for p in re.split(r"[.\[\]()']+", path) if p]
     if not parts:
         return False
-    if any(part.lower() in _CONFIGURATION for part in parts[:-1]):
+    if any(not _CONFIGURATION.isdisjoint(words(part)[-1:]) for part in parts[:-1]):
         return True
     last = parts[-1]
     spoken = words(last)
     if len(spoken) > 1 and spoken[-1] == "weight" and spoken[-2] not in _WEIGHED:
         return True  # kld_weight, style_weight
     return bool(set(words(last)) & _SCALAR) or (last.isupper() and len(last) > 3)
+
+
+@cache
+def names_rate(name: str) -> bool:
+    """Say whether a number of this name is a learning rate."""
+    return (
+        name.lower() in _RATES or words(name)[-2:] == ("learning", "rate") or ("lr" in words(name))
+    )
+
+
+@cache
+def names_gradient(name: str) -> bool:
+    """Say whether a variable of this name holds a gradient: ``dW``, ``grad_b``."""
+    return _GRADIENT.match(name) is not None
 
 
 @cache
@@ -209,6 +312,7 @@ def names_train_op(name: str) -> bool:
         or known & _UPDATE
         or found[-1] in ("train", "trainer", "training")
         or (known & _TRAIN and found[-1] in _OPERATION)
+        or (found[0] == "train" and known - {"train"} <= _NETWORK)
     )
 
 

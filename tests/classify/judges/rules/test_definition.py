@@ -129,9 +129,132 @@ def f(self, params, grads, lr):
         p.assign(new_p)
 """,
     "an empty function": "def f(loss):\n    pass\n",
+    "the gradient that arrives at a tensor": TORCH
+    + "def f(a, b, loss_of_gradients):\n    y = a * b\n    y.backward(torch.rand_like(y))\n",
+    "sums over what was logged": """
+def f(logging_outputs):
+    loss_sum = sum(log.get('loss', 0) for log in logging_outputs)
+    nsentences = sum(log.get('nsentences', 0) for log in logging_outputs)
+    return {'loss': loss_sum / nsentences}
+""",
+    "what an assertion expects": "def f(a, b):\n    expected_loss = ((a - b) ** 2).mean()\n"
+    "    assert loss(a, b) == expected_loss\n",
+    "a mask for the loss": "def f(a, b):\n    mask_for_loss = a * b\n"
+    "    return criterion(a, mask_for_loss)\n",
+    "a number added to what is reported": "def f(pairs):\n    losses = {'mcd_loss': 0.0}\n"
+    "    for d in pairs:\n        losses['mcd_loss'] += d.item()\n    return losses\n",
+    "a divergence between counts": "import numpy as np\ndef f(p, q):\n"
+    "    kl = np.sum(p * (np.log(p) - np.log(q)))\n    return kl\n",
+    "a moving average": "def f(self, x, alpha):\n    # the learning rate\n"
+    "    self.mean += alpha * (x - self.mean)\n",
+    "a meter that is called losses": """
+def f(loader, criterion):
+    losses = AverageMeter()
+    for x, y in loader:
+        losses.update(criterion(x, y), x.size(0))
+    return losses
+""",
+    "a loss scaled against underflow": "def f(self, loss):\n"
+    "    scale = self.scaler.get_scale()\n    return loss * scale\n",
+    "the best loss so far is kept, in both arms": """
+def f(evaluate, best, averaged):
+    if averaged:
+        first = evaluate()
+        if first < best:
+            stored_loss = first
+    for x in [1]:
+        if averaged:
+            val_loss = evaluate(x)
+            if val_loss < stored_loss:
+                stored_loss = val_loss
+        else:
+            test_loss = evaluate(2)
+            if test_loss < stored_loss:
+                stored_loss = test_loss
+""",
+    "scaled by a property": """
+class Scaler:
+    @property
+    def loss_scale(self):
+        return self.cur_scale
+
+    def f(self, loss):
+        scaled_loss = loss * self.loss_scale
+        scaled_loss.backward()
+""",
+    "divided by a normalisation, or times a setting": "def f(self, loss, normalization):\n"
+    "    loss /= normalization\n    return loss * self._config.loss_config.CP\n",
+    "a number that is only asked for": TORCH
+    + "def f(A, B):\n    if (err := torch.sum((A - B) ** 2)) > 1e-5:\n        print(err)\n",
+    "class weights that do not depend on the prediction": TORCH
+    + """
+def f(x, t, counts):
+    w = 1 - counts / counts.sum()
+    return F.cross_entropy(x, t, w)
+""",
+    "losses by name, each ready-made": TORCH
+    + """
+def f(criterion, x, y):
+    losses = {}
+    losses['x'] = criterion(x, y)
+    return losses
+""",
 }
 
 DEFINITION = {
+    "a dictionary of losses that is summed": """
+def f(criterion, x, y):
+    losses = {}
+    losses['x'] = criterion(x, y)
+    losses['y'] = criterion(y, x)
+    return sum(losses.values())
+""",
+    "losses added up in a dictionary that is minimised": """
+def f(criterion, pairs):
+    losses = {}
+    near_loss = 0
+    for x, y in pairs:
+        near_loss += criterion(x, y)
+    losses['near'] = near_loss
+    return losses
+
+
+def g(model, pairs):
+    losses = f(model, pairs)
+    loss = sum(losses.values())
+    loss.backward()
+""",
+    "weights out of the prediction": TORCH
+    + """
+def f(x, t):
+    p = x.sigmoid()
+    w = (1 - p * t).pow(2)
+    return F.binary_cross_entropy_with_logits(x, t, w)
+""",
+    "the squared distance from a constant": TF
+    + "def f(w):\n    product = tf.matmul(tf.transpose(w), w)\n"
+    "    ortho_loss = tf.nn.l2_loss(tf.subtract(product, tf.eye(3)))\n    return ortho_loss\n",
+    "a mean by a helper": TORCH + "def flat(x, dim=1):\n    return torch.mean(x, dim=dim)\n\n\n"
+    "def f(a, b):\n    loss = flat((a - b).pow(2))\n    return loss\n",
+    "a term added to a loss that is passed on": "def f(z, prior, objective=0.):\n"
+    "    objective += prior.logp(z)\n    return z, objective\n",
+    "costs added up and returned with gradients": """
+def f(words, cost_and_gradient):
+    cost, grad = 0.0, 0.0
+    for word in words:
+        this_cost, this_grad = cost_and_gradient(word)
+        cost += this_cost
+        grad += this_grad
+    return cost, grad
+""",
+    "a divergence of distributions, summed": "from torch.distributions import kl_divergence\n"
+    "def f(self, q, p):\n    kl = kl_divergence(q, p).sum(1).mean()\n    return kl\n",
+    "what two distributions share": TORCH
+    + "def f(a, b):\n    cov_loss = torch.min(a, b).sum()\n    return cov_loss\n",
+    "a mean that leaves elements out": "def f(loss_fn, x, y, pad):\n    loss = loss_fn(x, y)\n"
+    "    loss.masked_fill_(y == pad, 0.0)\n    return loss.sum()\n",
+    "the axis first": TF + "def f(x):\n    a, b = tf.split(0, 2, x)\n"
+    "    loss = tf.reduce_sum(tf.square(tf.sub(a, b)), 1)\n    return loss\n",
     "two losses with a weight": TORCH
     + "def f(x, y, z, beta):\n    return F.mse_loss(x, y) + beta * F.l1_loss(x, z)\n",
     "a loss with a regulariser": TF
@@ -285,6 +408,63 @@ def f(weighted):
         criterion = nn.MSELoss()
     return criterion
 """,
+    "the mean score of a critic": TORCH
+    + "def f(D, fake):\n    d_loss = D(fake).mean()\n    d_loss.backward()\n",
+    "the mean score of a critic, with its sign": TORCH
+    + "def f(netD, x, mone):\n    score = netD(x).mean()\n    score.backward(mone)\n",
+    "a critic's scores by their name": TF
+    + "def f(self):\n    self.g_loss = tf.reduce_mean(self.D_fake)\n",
+    "a negated log-probability": TORCH
+    + "def f(logits, y):\n    logp = logits.log_softmax(-1)\n    loss = -logp[y]\n"
+    "    return loss\n",
+    "a log-probability by its name": "def f(model, x):\n    log_prob = model(x)\n"
+    "    loss = -log_prob / 32\n    loss.backward()\n",
+    "a choice by a table": """
+class SetCriterion:
+    def loss_boxes(self, x): ...
+    def loss_labels(self, x): ...
+
+    def f(self, kind, x):
+        table = {'boxes': self.loss_boxes, 'labels': self.loss_labels}
+        return table[kind](x)
+""",
+    "a choice by a mask": TORCH
+    + "def f(t, p, q):\n    kl = self.kl_loss(p, q)\n    nll = self.nll_loss(p)\n"
+    "    return torch.where(t == 0, nll, kl)\n",
+    "losses weighed in a dictionary": """
+def f(loss_dict, weights):
+    scaled_losses = {k: v * weights[k] for k, v in loss_dict.items()}
+    return scaled_losses
+""",
+    "losses of a criterion by their keys": """
+class SetCriterion:
+    def forward(self, outputs):
+        losses = {}
+        for kind in self.kinds:
+            losses.update(self.get_loss(kind, outputs))
+        return losses
+""",
+    "an entry among losses": TF + "def f(num, den):\n    losses = {}\n"
+    "    losses['auxiliary'] = tf.reduce_mean(num / den - den)\n    return losses\n",
+    "a loss given by its name": "def f(loss, aux_loss):\n"
+    "    return Output(loss=loss + 0.1 * aux_loss)\n",
+    "a class called by another word for a loss": TORCH
+    + """
+class GradientPenalty(nn.Module):
+    def forward(self, g):
+        return ((g.norm(2, dim=1) - 1) ** 2).mean()
+""",
+    "an error that moves weights": """
+import numpy as np
+def f(X, y, w, learning_rate):
+    for _ in range(9):
+        difference = X.dot(w) - y
+        w = w - learning_rate * X.T.dot(difference)
+    return w
+""",
+    "targets sharpened by hand": TF
+    + "def f(p):\n    target = tf.stop_gradient(tf.pow(p, 2) / tf.reduce_sum(p))\n"
+    "    loss = tf.reduce_mean(target * tf.log(p))\n    return loss\n",
     "logarithms in Python 2": """
 import numpy as np
 def f(p, y):
@@ -317,6 +497,55 @@ def test_a_loop_sees_what_the_module_binds() -> None:
 def test_arithmetic_outside_of_the_snippet_does_not_count() -> None:
     code = TORCH + "loss = F.mse_loss(a, b) + F.l1_loss(a, b)\n\n\ndef f():\n    return loss\n"
     assert asked(code).decision is False
+
+
+@pytest.mark.parametrize(("name", "found"), [("output_delta", True), ("difference", False)])
+def test_the_derivative_at_the_output_layer(name: str, found: bool) -> None:
+    text = f"class Net:\n    def {name}(self, y, p):\n        return -(y - p)\n"
+    code = RepositoryCode("o/r", None, {"m.py": text})
+    snippet = code.extractions["m.py"].snippets[0]
+    assert rule(Question.LOSS_DEFINITION, snippet, code).decision is found
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "found"),
+    [
+        ("m.py", "kl_distance", True),
+        ("inception_score.py", "mean_difference", False),
+        ("m.py", "inception_score", False),
+        ("score_metric.py", "f", False),
+        ("m.py", "score_matching_loss", True),
+    ],
+)
+def test_a_metric_is_no_loss_by_the_names_in_it(file: str, name: str, found: bool) -> None:
+    text = f"{TORCH}def {name}(p, q):\n    kl = (p * (p.log() - q.log())).sum()\n    return kl\n"
+    code = RepositoryCode("o/r", None, {file: text})
+    assert (
+        rule(Question.LOSS_DEFINITION, code.extractions[file].snippets[0], code).decision is found
+    )
+
+
+@pytest.mark.parametrize(
+    ("use", "found"),
+    [
+        ("loss = f(x, y)", True),
+        ("loss = f(x, y).mean()\n    loss.backward()", True),
+        ("_, loss = g(x, f(x, y))", False),
+        ("distance = f(x, y)", False),
+        ("loss = total_loss + reduced(f(x, y))", False),
+    ],
+)
+def test_a_function_is_known_as_a_loss_by_what_its_caller_calls_the_result(
+    use: str, found: bool
+) -> None:
+    distance = "def f(a, b):\n    return (a - b).pow(2).sum(1)\n"
+    assert asked(f"{distance}\n\ndef step(x, y):\n    {use}\n").decision is found
+
+
+def test_a_function_that_is_given_a_loss_makes_none_of_its_own() -> None:
+    given = "def f(x, index):\n    return x.sum() / index.sum()\n\n\n"
+    step = "def step(x, y):\n    loss = F.mse_loss(x, y)\n    loss = f(loss, y)\n"
+    assert asked(TORCH + given + step + "    loss.backward()\n").decision is False
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,22 @@ def test_messages_change_with_question_place_and_paths() -> None:
     assert len(set(rendered)) == len(rendered)
 
 
+@pytest.mark.parametrize(
+    ("base", "decision"), [("Base", "Decision: False"), ("nn.Module", "Decision: True")]
+)
+def test_bases_that_are_ignored_leave_what_the_class_itself_names(base: str, decision: str) -> None:
+    code = code_of(
+        "from torch import nn\n\n\nclass Base(nn.Module):\n    pass\n\n\n"
+        f"class Net({base}):\n    def encode(self, x):\n        return x.matmul(self.w)\n"
+    )
+    ask = Ask(Question.MODEL_DEFINITION, snippet_of(code, "Net.encode"))
+    request = Request(ask, rules_messages(ask, code), first_draw=0, draws=1)
+    follow, ignore = RulesJudge(lambda _: code), RulesJudge(lambda _: code, "ignore")
+    answers = [next(judge.answer([request])).answers[0].text for judge in (follow, ignore)]
+    assert [a.splitlines()[-1] for a in answers] == ["Decision: True", decision]
+    assert follow.settings.sha256 != ignore.settings.sha256
+
+
 @pytest.mark.parametrize("text", ["", "x", "def", "def f(", "for", "\ud800", "class C:\n  def f"])
 def test_a_snippet_that_its_file_does_not_hold(text: str) -> None:
     snippet = Snippet("o/r", None, "gone.py", 7, 9, Kind.FUNCTION, "f", None, text)

@@ -130,6 +130,35 @@ def f(strategy, data):
 """,
     "by hand": "def f(self, data, lr):\n    for x in data:\n"
     "        self.W -= lr * self.gradient(x)\n",
+    "by hand, as an assignment": "def f(X, y, w):\n    for _ in range(9):\n"
+    "        w = w - learning_rate * X.T.dot(X.dot(w) - y)\n",
+    "an operation that the class keeps": """
+class Net:
+    def __init__(self):
+        self.go = tf.train.AdamOptimizer().minimize(self.cost)
+
+    def f(self, sess, batches):
+        for b in batches:
+            sess.run([self.go, self.cost], b)
+""",
+    "gradients by name, a rate by number": "def f(data, W):\n    for x in data:\n"
+    "        dW = gradients(x)\n        W += 0.1 * dW\n",
+    "Chainer": "def f(it, optimizer):\n    for x in it:\n        optimizer.update()\n",
+    "operations called by the network": "def f(sess, data):\n    for x in data:\n"
+    "        sess.run([train_gen, gen_loss], x)\n",
+    "a data set for training passed to a trainer": """
+def f(trainer, train_dataset):
+    trainer = Trainer()
+    for epoch in range(9):
+        trainer.train(train_dataset)
+
+
+class Trainer:
+    def train(self, dataset):
+        for x in dataset:
+            self.loss(x).backward()
+            self.optimizer.step()
+""",
     "contrastive divergence": """
 class RBM:
     def f(self, data):
@@ -188,6 +217,19 @@ def f(self):
             p.data.add_(-group['lr'] * p.grad)
 """,
     "a loop over other things": "for name in files:\n    data.append(open(name).read())\n",
+    "a rate of another kind": "def f(xs, frame_rate):\n    for x in xs:\n"
+    "        end += frame_rate * len(x)\n",
+    "settings": "def f(opt, settings):\n    for s in settings:\n        opt.update(s)\n",
+    "the mode by a comparison": """
+def f(nets, phase):
+    for net in nets:
+        net.train(phase == 'train')
+
+
+class Net:
+    def train(self, mode):
+        self.optimizer.step()
+""",
     "no loop": "def f(model, x):\n    return model.fit(x)\n",
 }
 
@@ -208,6 +250,14 @@ def test_trains(code: str) -> None:
 @pytest.mark.parametrize("code", DOES_NOT_TRAIN.values(), ids=DOES_NOT_TRAIN.keys())
 def test_does_not_train(code: str) -> None:
     assert decision(code) is False
+
+
+def test_a_single_step_names_its_line() -> None:
+    code = "def f(loss, optimizer):\n    loss.backward()\n    optimizer.step()\n"
+    repository = RepositoryCode("o/r", None, {"m.py": code})
+    ruling = rule(Question.TRAINING_LOOP, repository.extractions["m.py"].snippets[0], repository)
+    assert (ruling.decision, ruling.lines) == (False, (3,))
+    assert "no loop" in ruling.reason
 
 
 def test_functions_that_call_each_other_end() -> None:

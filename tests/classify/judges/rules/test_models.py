@@ -93,6 +93,18 @@ class C(object):
             h = layer(h)
         self.outputs = h
 """,
+    "the base class of networks, by the loss that they share": TF
+    + """
+class C(object):
+    def loss(self, logits, y):
+        x = tf.nn.softmax_cross_entropy_with_logits(logits=logits, labels=y)
+        return tf.reduce_mean(x)
+
+
+class Net(C):
+    def build(self, x):
+        return tf.layers.dense(x, 3)
+""",
     "a wrapper with a forward pass": TORCH
     + """
 class Net(nn.Module):
@@ -107,9 +119,44 @@ class C(object):
     def forward(self, x):
         return self.net.forward(x)
 """,
+    "the repository's own base class of models": "class BaseModel(object):\n"
+    "    def __init__(self, opt):\n        self.opt = opt\n\n\nclass C(BaseModel):\n"
+    "    def optimize(self):\n        self.loss(self.net(self.x)).backward()\n\n"
+    "    def __init__(self, opt):\n        self.net = opt.net\n",
 }
 
 NO_MODELS = {
+    "a layer without parts, on which losses are built": TF
+    + """
+class C(tf.keras.layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+
+
+class Loss(C):
+    def call(self, inputs):
+        self.add_loss(self.compute_loss(inputs))
+        return inputs
+""",
+    "a loss with a network that may not be called": TORCH
+    + """
+class Discriminator(nn.Module):
+    def forward(self, x):
+        return x
+
+
+class C:
+    def __init__(self):
+        self.discriminator = Discriminator()
+
+    def __call__(self, x):
+        'Forbidden.'
+        raise ValueError("use another one")
+""",
+    "a method that is given the network": "class C:\n    def forward(self, model, x):\n"
+    "        return self.loss(model(x), x)\n",
+    "the memory of an optimiser": TF + "class C:\n    def train(self, model):\n"
+    "        self.momentum = [tf.Variable(p.initialized_value()) for p in model.params]\n",
     "a loss": TORCH
     + """
 class C(nn.Module):
@@ -145,6 +192,21 @@ class C(object):
             self.G(x).mean().backward()
             self.opt.step()
 """,
+    "a loss whose base is a module without layers": TORCH
+    + """
+class Base(nn.Module):
+    def __init__(self):
+        self.zero = nn.Parameter(torch.zeros(1))
+
+
+class C(Base):
+    def forward(self, a, b):
+        loss = torch.max(a - b, self.zero).mean()
+        return loss
+""",
+    "the base class of other things": "class C(object):\n    def loss(self, a, b):\n"
+    "        return (a - b).pow(2).mean()\n\n\nclass D(C):\n    def size(self):\n"
+    "        return 3\n",
     "a test": TF
     + "class C(tf.test.TestCase):\n    def test_layer(self):\n        tf.layers.dense(self.x, 3)\n",
     "a counter": TF + "class C(object):\n    def __init__(self):\n"
@@ -186,3 +248,20 @@ def test_functions(code: str, expected: bool) -> None:
     repository = RepositoryCode("o/r", None, {"m.py": TORCH + TF + code})
     snippet = repository.extractions["m.py"].snippets[0]
     assert rule(Question.MODEL_DEFINITION, snippet, repository).decision is expected
+
+
+@pytest.mark.parametrize(("made", "model"), [("net", False), ("nn.Linear(3, 3)", True)])
+def test_a_module_that_is_called_trainer_is_a_network_only_with_layers(
+    made: str, model: bool
+) -> None:
+    code = f"""{TORCH}
+class NetTrainer(nn.Module):
+    def __init__(self, net):
+        self.net = {made}
+
+    def forward(self, x):
+        return self.net(x)
+"""
+    repository = RepositoryCode("o/r", None, {"m.py": code})
+    forward = repository.extractions["m.py"].snippets[-1]
+    assert rule(Question.MODEL_DEFINITION, forward, repository).decision is model
