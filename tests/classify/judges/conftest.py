@@ -17,6 +17,9 @@ MAX_MODEL_LEN = 4096
 
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # no further processes: some 14 s faster to start
+    # so small a model has no work for several threads, which would wait for each other
+    "OMP_NUM_THREADS": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_NO_USAGE_STATS": "1",
     "HF_HUB_OFFLINE": "1",
@@ -55,9 +58,9 @@ def in_process(tiny_mixtral):
 @pytest.fixture(scope="session")
 def engine(in_process):
     """Start the one engine of this process; several would share global state."""
-    from classify.judges.vllm import _start
+    from classify.judges.engine import start
 
-    return _start(in_process)
+    return start(in_process)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ It answers as ``say`` tells it, notes what it was asked, and can be made to fail
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
@@ -22,11 +23,15 @@ SOON = {"retry-after-ms": "1"}
 
 @dataclass(frozen=True)
 class Reply:
-    """What goes back; ``body`` is sent as JSON unless it is text."""
+    """What goes back; ``body`` is sent as JSON unless it is text.
+
+    ``cut``: the connection ends in the middle of it.
+    """
 
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    cut: bool = False
 
 
 def completion(texts: list[str | None], prompt_tokens: int = 7, each: int = 3) -> Reply:
@@ -53,23 +58,31 @@ def draws(body: Body) -> Reply:
 
 
 class LLMServer:
-    """Serves while used as a context. ``faults`` come before what ``say`` answers."""
+    """Serves while used as a context. ``faults`` come before what ``say`` answers.
 
-    def __init__(self, say: Callable[[Body], Reply] = draws) -> None:
+    ``beside`` is what it answers, by path, to what is no chat completion.
+    """
+
+    def __init__(self, say: Callable[[Body], Reply] = draws, port: int = 0) -> None:
         self.say = say
         self.models = Reply(200, {"object": "list", "data": []})
+        self.beside: dict[str, Callable[[Body | None], Reply]] = {}
         self.faults: deque[Reply] = deque()
         self.asked: list[Body] = []
         self.keys: Counter[str] = Counter()
         self.paths: Counter[str] = Counter()
         self.at_once = self.most_at_once = 0
         self._lock = threading.Lock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._http.daemon_threads = True
 
     @property
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self._http.server_port}/v1"
+
+    @property
+    def port(self) -> int:
+        return self._http.server_port
 
     @property
     def prompts(self) -> list[str]:
@@ -87,6 +100,8 @@ class LLMServer:
         with self._lock:
             self.paths[path] += 1
             self.keys[key] += 1
+        if path in self.beside:
+            return self.beside[path](body)
         if body is None:
             return self.models
         with self._lock:
@@ -123,13 +138,17 @@ def _handler(server: LLMServer) -> type[BaseHTTPRequestHandler]:
         def _send(self, reply: Reply) -> None:
             is_text = isinstance(reply.body, str)
             content = (reply.body if is_text else json.dumps(reply.body)).encode()
-            self.send_response(reply.status)
-            self.send_header("Content-Type", "text/html" if is_text else "application/json")
+            self.send_response_only(reply.status)
+            kind = {"Content-Type": "text/html" if is_text else "application/json"}
             self.send_header("Content-Length", str(len(content)))
-            for name, value in reply.headers.items():
+            for name, value in (kind | reply.headers).items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(content)
+            self.wfile.write(content[: len(content) // 2] if reply.cut else content)
+            if reply.cut:
+                self.wfile.flush()
+                self.connection.shutdown(socket.SHUT_RDWR)
+                self.close_connection = True
 
         def log_message(self, *_: object) -> None:
             return
