@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from classify.questions import Ask, Question
+from classify.likeliest import likeliest
+from classify.questions import OF_CLASS, Ask, Question
 from mining.records import Kind, Snippet
 
 
@@ -36,14 +37,15 @@ class Placement:
     """The end of a snippet: its category, or the ask without verdict which kept it from one.
 
     ``verdicts`` holds the verdict of each question that was asked on the way. For a method,
-    those of training_loop and model_definition speak of its class: yes if they hold for any
-    function of it.
+    those of training_loop and model_definition speak of its class; see ``functions_asked``.
+    ``unasked`` says why no question was asked at all.
     """
 
     snippet: Snippet
     category: Category | None
     verdicts: Mapping[Question, Verdict]
     undecided: Ask | None = None
+    unasked: str | None = None
 
 
 VerdictOf = Callable[[Ask], Verdict | None]
@@ -56,13 +58,17 @@ def place(
     verdict_of: VerdictOf,
     names_loss: Callable[[Snippet], bool],
     gate: Literal["as_text", "as_printed"] = "as_text",
+    *,
+    stop_at_yes: bool = True,
+    class_once: bool = True,
 ) -> Placement | frozenset[Ask]:
     """Return the snippet's placement, or the asks which must be answered before it has one.
 
     ``class_functions`` are the functions of a method's class, and of its base classes where
     they are followed. ``names_loss`` tells whether a snippet names a known loss function.
-    For ``gate`` see mining.study.PlacementSettings. A question without verdict on the way leaves
-    the snippet unplaced: it never counts as ``no_loss``.
+    For ``gate`` see mining.study.PlacementSettings, for ``stop_at_yes`` and ``class_once``
+    mining.study.SavingsSettings: neither changes the placement. A question without verdict on
+    the way leaves the snippet unplaced: it never counts as ``no_loss``.
     """
     verdicts: dict[Question, Verdict] = {}
 
@@ -72,10 +78,8 @@ def place(
     def unplaced(ask: Ask) -> Placement:
         return Placement(snippet, None, verdicts, ask)
 
-    gates = [Question.LOSS_DEFINITION]
-    if names_loss(snippet) == (gate == "as_printed"):
-        gates.insert(0, Question.LOSS_RELATED)
-    for question in gates:
+    gates = (Question.LOSS_RELATED, Question.LOSS_DEFINITION)
+    for question in gates[gates.index(first_question(snippet, names_loss, gate)) :]:
         ask = Ask(question, snippet)
         if (verdict := verdict_of(ask)) is None:
             return frozenset({ask})
@@ -88,22 +92,22 @@ def place(
     if snippet.kind is Kind.LOOP:
         return placed(Category.LOSS_IN_RUNNER)
 
-    around: Sequence[Snippet] = [snippet]
-    questions = [Question.TRAINING_LOOP]
+    around: dict[Question, Sequence[Snippet]] = {Question.TRAINING_LOOP: [snippet]}
     if snippet.kind is Kind.METHOD:
-        around = class_functions
-        questions.append(Question.MODEL_DEFINITION)
-    answers = {q: {ask: verdict_of(ask) for ask in (Ask(q, s) for s in around)} for q in questions}
+        around = {q: functions_asked(q, snippet, class_functions) for q in OF_CLASS}
+    apart = "" if class_once or snippet.kind is not Kind.METHOD else snippet.snippet_id
+    answers = {
+        question: {ask: verdict_of(ask) for ask in (Ask(question, s, apart) for s in of_class)}
+        for question, of_class in around.items()
+    }
     decided = {question: any_of(of_class.values()) for question, of_class in answers.items()}
-    open_asks = frozenset(
-        ask
-        for question, of_class in answers.items()
-        if decided[question] is None
-        for ask, verdict in of_class.items()
-        if verdict is None
-    )
+    open_asks: set[Ask] = set()
+    for question, of_class in answers.items():
+        if decided[question] is None:
+            unanswered = [ask for ask, verdict in of_class.items() if verdict is None]
+            open_asks |= {likeliest(unanswered)} if stop_at_yes else set(unanswered)
     if open_asks:
-        return open_asks
+        return frozenset(open_asks)
     for question, verdict in decided.items():
         verdicts[question] = verdict or Verdict.NONE
     for question, of_class in answers.items():
@@ -121,6 +125,31 @@ def place(
             return placed(Category.LOSS_IN_RUNNER)
         case _:
             return placed(Category.LOSS_UNKNOWN)
+
+
+def functions_asked(
+    question: Question, method: Snippet, class_functions: Sequence[Snippet]
+) -> Sequence[Snippet]:
+    """Return the functions of which one suffices to answer a question about a method's class.
+
+    A network may stand in a base class, so that each of ``class_functions`` counts for
+    model_definition; a class is a runner by a training loop of its own.
+    """
+    if question is Question.MODEL_DEFINITION:
+        return class_functions
+    own = (method.path, method.class_qualname)
+    return [each for each in class_functions if (each.path, each.class_qualname) == own]
+
+
+def first_question(
+    snippet: Snippet,
+    names_loss: Callable[[Snippet], bool],
+    gate: Literal["as_text", "as_printed"] = "as_text",
+) -> Question:
+    """Return the question that is asked about a snippet before all others; see ``place``."""
+    if names_loss(snippet) == (gate == "as_printed"):
+        return Question.LOSS_RELATED
+    return Question.LOSS_DEFINITION
 
 
 def any_of(verdicts: Iterable[Verdict | None]) -> Verdict | None:

@@ -21,9 +21,17 @@ class Question(StrEnum):
     """Does it build layers, or is it a forward pass?"""
 
 
+OF_CLASS = (Question.TRAINING_LOOP, Question.MODEL_DEFINITION)
+"""The questions that, for a method, are put to the functions of its class."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One question about one snippet."""
+    """One question about one snippet.
+
+    Asks with equal prompts share their votes; where ``apart`` differs, each has its own.
+    """
 
     question: Question
     snippet: Snippet
+    apart: str = ""

@@ -1,21 +1,31 @@
 """The store of votes: one SQLite file a run, from which every verdict can be recomputed.
 
-A vote's key is (hash of the rendered prompt, hash of the judge's settings, draw number): the
-same prompt is paid for once, and a changed prompt or temperature voids only its own rows. The
-raw text is kept; what it decides is never stored, so a better parser costs no model time.
+A vote's key is (hash of the rendered prompt, hash of the judge's settings, draw number, limit of
+the answer): the same prompt is paid for once, a changed prompt or temperature voids only its own
+rows, and a higher limit only the answers that a lower one cut off. The raw text is kept; what it
+decides is never stored, so a better parser costs no model time. Errors are rows of their own,
+never votes. Nothing is ever deleted but an error that an answer follows.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from classify.judges import Completion, JudgeSettings, Messages, Request
+from classify.judges import Completion, JudgeSettings, Request
+from classify.migrations import MIGRATIONS
+from classify.questions import Question
 from mining.errors import ArtifactError
+from mining.study import utc
+
+CUT = "length"
+"""The finish reason of an answer that its limit cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,58 +37,35 @@ class Vote:
     finish_reason: str
 
 
-def _tables(connection: sqlite3.Connection) -> None:
-    connection.execute(
-        """
-        CREATE TABLE judges (
-            judge_sha256 TEXT PRIMARY KEY,
-            kind TEXT NOT NULL,
-            settings TEXT NOT NULL      -- JSON: all that can change an answer's text
-        ) WITHOUT ROWID
-        """
-    )
-    connection.execute(
-        """
-        CREATE TABLE prompts (
-            prompt_sha256 TEXT PRIMARY KEY,
-            question TEXT NOT NULL,
-            code_sha256 TEXT NOT NULL,  -- as in snippets.parquet
-            messages TEXT NOT NULL      -- JSON: [[role, content], ...]
-        ) WITHOUT ROWID
-        """
-    )
-    connection.execute(
-        """
-        CREATE TABLE votes (
-            prompt_sha256 TEXT NOT NULL REFERENCES prompts,
-            judge_sha256 TEXT NOT NULL REFERENCES judges,
-            draw INTEGER NOT NULL,
-            text TEXT NOT NULL,
-            finish_reason TEXT NOT NULL,
-            prompt_tokens INTEGER NOT NULL,  -- of the request, shared by its draws
-            output_tokens INTEGER NOT NULL,
-            engine TEXT NOT NULL,
-            PRIMARY KEY (prompt_sha256, judge_sha256, draw)
-        ) WITHOUT ROWID
-        """
-    )
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a prompt has no answer. ``refused``: asking again cannot help."""
+
+    reason: str
+    refused: bool
+    attempts: int
 
 
-def _refusals(connection: sqlite3.Connection) -> None:
-    connection.execute(
-        """
-        CREATE TABLE refusals (
-            prompt_sha256 TEXT NOT NULL REFERENCES prompts,
-            judge_sha256 TEXT NOT NULL REFERENCES judges,
-            reason TEXT NOT NULL,       -- why the judge will never answer
-            PRIMARY KEY (prompt_sha256, judge_sha256)
-        ) WITHOUT ROWID
-        """
-    )
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Which text a question was asked by: the name of its version, and its hash."""
+
+    version: str = ""
+    sha256: str = ""
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_tables, _refusals)
-"""What turns an older store into the present one, in order; ``user_version`` counts them."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the votes of one judge on a prompt cost. ``chars`` is the length of the prompt."""
+
+    prompt_sha256: str
+    question: Question
+    code_sha256: str
+    chars: int
+    votes: int
+    requests: int
+    prompt_tokens: int
+    output_tokens: int
 
 
 class Store:
@@ -111,75 +98,210 @@ class Store:
         self._connection.close()
 
     def votes(self, prompt_sha256: str, judge: JudgeSettings) -> list[Vote]:
-        """Return the votes on a prompt by a judge, by draw number."""
-        try:
-            rows = self._connection.execute(
-                "SELECT draw, text, finish_reason FROM votes"
-                " WHERE prompt_sha256 = ? AND judge_sha256 = ? ORDER BY draw",
-                (prompt_sha256, judge.sha256),
-            ).fetchall()
-        except sqlite3.DatabaseError as error:
-            raise self._damaged(error) from error
-        return [Vote(*row) for row in rows]
+        """Return the votes on a prompt by a judge that are valid under its limit, by draw number.
 
-    def add(self, completion: Completion, judge: JudgeSettings) -> None:
+        A draw that was cut off and asked for again counts as the better of the two. One that was
+        cut off below the judge's present limit is left out, to be asked for again.
+        """
+        votes: list[Vote] = []
+        for draw, text, finish_reason, max_tokens in self._read(
+            "SELECT draw, text, finish_reason, max_tokens FROM votes"
+            " WHERE prompt_sha256 = ? AND judge_sha256 = ?"
+            " ORDER BY draw, finish_reason = ?, max_tokens = 0 DESC, max_tokens DESC",
+            (prompt_sha256, judge.sha256, CUT),
+        ):
+            if votes and votes[-1].draw == draw:
+                continue
+            if finish_reason != CUT or not 0 < max_tokens < (judge.max_tokens or 0):
+                votes.append(Vote(draw, text, finish_reason))
+        return votes
+
+    def add(
+        self, completion: Completion, judge: JudgeSettings, template: Template | None = None
+    ) -> None:
         """Keep the answers of a completion, all or none. One with an error is refused."""
         if completion.error is not None:
             raise ValueError(f"an error is not an answer: {completion.error}")
         request = completion.request
+        provenance = _json({"engine": judge.engine, **completion.provenance})
         with self._transaction():
-            self._add_parties(request, judge)
+            self._add_parties(request, judge, template)
             self._connection.execute(
-                "DELETE FROM refusals WHERE prompt_sha256 = ? AND judge_sha256 = ?",
+                "DELETE FROM failures WHERE prompt_sha256 = ? AND judge_sha256 = ?",
                 (request.prompt_sha256, judge.sha256),
             )
+            self._connection.execute(
+                "INSERT OR IGNORE INTO provenances (provenance) VALUES (?)", (provenance,)
+            )
+            ((provenance_id,),) = self._connection.execute(
+                "SELECT provenance_id FROM provenances WHERE provenance = ?", (provenance,)
+            )
             self._connection.executemany(
-                "INSERT OR IGNORE INTO votes VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO votes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     (
                         request.prompt_sha256,
                         judge.sha256,
                         request.first_draw + number,
+                        judge.max_tokens or 0,
                         answer.text,
                         answer.finish_reason,
+                        request.first_draw,
                         completion.prompt_tokens,
                         answer.output_tokens,
-                        judge.engine,
+                        None if completion.seed is None else completion.seed + number,
+                        provenance_id,
+                        utc(datetime.now(UTC)),
                     )
                     for number, answer in enumerate(completion.answers)
                 ],
             )
 
-    def refuse(self, request: Request, judge: JudgeSettings, reason: str) -> None:
-        """Note that a judge will never answer a prompt: no vote, but what a replay must know."""
+    def fail(
+        self,
+        completion: Completion,
+        judge: JudgeSettings,
+        template: Template | None = None,
+    ) -> None:
+        """Note that a prompt got no answer, and why: no vote, but what the next run must know."""
+        request = completion.request
         with self._transaction():
-            self._add_parties(request, judge)
+            self._add_parties(request, judge, template)
             self._connection.execute(
-                "INSERT OR REPLACE INTO refusals VALUES (?, ?, ?)",
-                (request.prompt_sha256, judge.sha256, reason),
+                "INSERT INTO failures VALUES (?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET"
+                " reason = excluded.reason, refused = excluded.refused,"
+                " attempts = attempts + 1, failed_at = excluded.failed_at",
+                (
+                    request.prompt_sha256,
+                    judge.sha256,
+                    completion.error,
+                    completion.refused,
+                    utc(datetime.now(UTC)),
+                ),
             )
 
-    def refusals(self, judge: JudgeSettings) -> dict[str, str]:
-        """Return the prompts that a judge refused, by hash, with the reasons."""
-        return dict(
-            self._connection.execute(
-                "SELECT prompt_sha256, reason FROM refusals WHERE judge_sha256 = ?",
-                (judge.sha256,),
-            )
+    def failures(self, judge: JudgeSettings) -> dict[str, Failure]:
+        """Return the prompts that a judge gave no answer to, by hash."""
+        rows = self._read(
+            "SELECT prompt_sha256, reason, refused, attempts FROM failures WHERE judge_sha256 = ?",
+            (judge.sha256,),
         )
+        return {
+            prompt: Failure(reason, bool(refused), attempts)
+            for prompt, reason, refused, attempts in rows
+        }
+
+    def reasons(self, judge: JudgeSettings) -> dict[str, str]:
+        """Return why a judge gave no answer, by the hash of the prompt."""
+        return {prompt: failure.reason for prompt, failure in self.failures(judge).items()}
 
     def judges(self) -> list[JudgeSettings]:
-        """Return the judges that voted here."""
-        rows = self._connection.execute("SELECT kind, settings FROM judges ORDER BY judge_sha256")
+        """Return the judges that voted here, without a limit, so that all their votes count."""
+        rows = self._read("SELECT kind, settings FROM judges ORDER BY judge_sha256")
         return [JudgeSettings(kind, json.loads(settings), "stored") for kind, settings in rows]
 
-    def _add_parties(self, request: Request, judge: JudgeSettings) -> None:
+    def costs(self, judge: JudgeSettings) -> Iterator[Cost]:
+        """Give what each prompt cost that a judge voted on, over all runs.
+
+        The tokens of a prompt count once for each request, as its draws share them.
+        """
+        rows = self._read(
+            "SELECT prompt_sha256, question, code_sha256, length(messages), sum(votes), count(*),"
+            " sum(prompt_tokens), sum(output_tokens) FROM prompts JOIN ("
+            "  SELECT prompt_sha256, count(*) AS votes, max(prompt_tokens) AS prompt_tokens,"
+            "  sum(output_tokens) AS output_tokens FROM votes WHERE judge_sha256 = ?"
+            "  GROUP BY prompt_sha256, max_tokens, first_draw"
+            " ) USING (prompt_sha256) GROUP BY prompt_sha256",
+            (judge.sha256,),
+        )
+        for prompt, question, *numbers in rows:
+            yield Cost(prompt, Question(question), *numbers)
+
+    def answered(self, judge: JudgeSettings) -> Iterator[tuple[str, int]]:
+        """Give each second in which a judge answered, in order, with the output tokens."""
+        yield from self._read(
+            "SELECT answered_at, sum(output_tokens) FROM votes WHERE judge_sha256 = ?"
+            " AND answered_at IS NOT NULL GROUP BY answered_at ORDER BY answered_at",
+            (judge.sha256,),
+        )
+
+    def extremes(
+        self, judge: JudgeSettings, templates: Mapping[Question, Template]
+    ) -> Iterator[tuple[Question, str, str]]:
+        """Give the first and the last in order of a judge's prompts on each question (JSON).
+
+        What these two have in common, all prompts of the template have.
+        """
+        for question, template in templates.items():
+            [(first, last)] = self._read(
+                "SELECT min(messages), max(messages) FROM prompts WHERE question = ?"
+                " AND template_sha256 = ? AND EXISTS (SELECT 1 FROM votes"
+                "  WHERE prompt_sha256 = prompts.prompt_sha256 AND judge_sha256 = ?)",
+                (question.value, template.sha256, judge.sha256),
+            )
+            if first is not None:
+                yield question, first, last
+
+    def cut_below(self, judge: JudgeSettings) -> tuple[int, int]:
+        """Return how many of a judge's votes its present limit voids, and their output tokens."""
+        ((votes, tokens),) = self._read(
+            "SELECT count(*), total(output_tokens) FROM votes AS cut WHERE judge_sha256 = ?"
+            " AND finish_reason = ? AND max_tokens > 0 AND max_tokens < ? AND NOT EXISTS ("
+            "  SELECT 1 FROM votes WHERE prompt_sha256 = cut.prompt_sha256"
+            "  AND judge_sha256 = cut.judge_sha256 AND draw = cut.draw"
+            "  AND (finish_reason <> ? OR max_tokens = 0 OR max_tokens >= ?))",
+            (judge.sha256, CUT, judge.max_tokens or 0, CUT, judge.max_tokens or 0),
+        )
+        return votes, int(tokens)
+
+    def voted(self, judge: JudgeSettings) -> tuple[int, int]:
+        """Return how many votes a judge has here, and their output tokens."""
+        ((votes, tokens),) = self._read(
+            "SELECT count(*), total(output_tokens) FROM votes WHERE judge_sha256 = ?",
+            (judge.sha256,),
+        )
+        return votes, int(tokens)
+
+    def voted_by_others(
+        self, judge: JudgeSettings, question: Question, template_sha256: str
+    ) -> tuple[int, int]:
+        """Return a judge's votes on a question by other prompts, and their output tokens.
+
+        Of votes from before templates were noted it is not known, and they are left out.
+        """
+        ((votes, tokens),) = self._read(
+            "SELECT count(*), total(output_tokens) FROM votes JOIN prompts USING (prompt_sha256)"
+            " WHERE judge_sha256 = ? AND question = ? AND template_sha256 NOT IN ('', ?)",
+            (judge.sha256, question.value, template_sha256),
+        )
+        return votes, int(tokens)
+
+    def _read(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(error) from error
+
+    def _add_parties(
+        self, request: Request, judge: JudgeSettings, template: Template | None
+    ) -> None:
         self._connection.execute(
             "INSERT OR IGNORE INTO judges VALUES (?, ?, ?)",
             (judge.sha256, judge.kind, json.dumps(dict(judge.text), sort_keys=True)),
         )
+        template = template or Template()
         self._connection.execute(
-            "INSERT OR IGNORE INTO prompts VALUES (?, ?, ?, ?)", _prompt_row(request)
+            "INSERT INTO prompts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " version = excluded.version, template_sha256 = excluded.template_sha256"
+            " WHERE template_sha256 = ''",
+            (
+                request.prompt_sha256,
+                request.ask.question.value,
+                request.ask.snippet.code_sha256,
+                json.dumps(request.messages, ensure_ascii=False),
+                template.version,
+                template.sha256,
+            ),
         )
 
     @contextmanager
@@ -224,11 +346,7 @@ class Store:
         )
 
 
-def _prompt_row(request: Request) -> tuple[str, str, str, str]:
-    messages: Messages = request.messages
-    return (
-        request.prompt_sha256,
-        request.ask.question.value,
-        request.ask.snippet.code_sha256,
-        json.dumps(messages, ensure_ascii=False),
+def _json(fields: Mapping[str, Any]) -> str:
+    return json.dumps(
+        fields, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str
     )

@@ -3,6 +3,10 @@
 ``rules`` reads the syntax; ``vllm`` runs a model in this process; ``openai`` asks a server;
 ``replay`` has only what is stored. A judge streams: requests in, completions out, in any order.
 Concurrency and retries are its own business.
+
+The stream is fed while it runs, since an answer may open the next question. Whoever feeds it
+gives None where nothing is open until an answer comes: the judge then goes on with what is under
+way, and looks again after its next completion.
 """
 
 from __future__ import annotations
@@ -10,7 +14,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from classify.questions import Ask
@@ -24,12 +29,14 @@ class JudgeSettings:
     """What names a judge. ``text`` holds every setting that can change an answer's text.
 
     ``engine`` (name and version of what ran the model) is stored with each vote, but does not
-    void it.
+    void it. ``max_tokens`` is the limit of an answer, None where there is none: a higher one
+    voids only the answers that a lower one cut off.
     """
 
     kind: str
     text: Mapping[str, Any]
     engine: str
+    max_tokens: int | None = None
 
     @property
     def sha256(self) -> str:
@@ -44,12 +51,14 @@ class JudgeSettings:
         return f"{self.kind}:{model}" if model else self.kind
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request:
     """``draws`` more answers to one rendered prompt; the first has the number ``first_draw``.
 
     ``ask`` is the first of the asks that share the prompt: a judge that reads the repository
-    looks there, a language model sees only ``messages``.
+    looks there, a language model sees only ``messages``. Two requests may be about one prompt,
+    for other draws. The limit of an answer is the judge's own setting. Not slotted, because its
+    hash is computed once and kept.
     """
 
     ask: Ask
@@ -57,15 +66,18 @@ class Request:
     first_draw: int
     draws: int
 
-    @property
+    @cached_property
     def prompt_sha256(self) -> str:
         """The prompt's part of a vote's key."""
-        return prompt_sha256(self.messages)
+        return prompt_sha256(self.messages, self.ask.apart)
 
     def seed(self, base: int) -> int:
-        """Return a seed for the sampler: other draws and other prompts have other seeds."""
-        key = f"{base}/{self.prompt_sha256}/{self.first_draw}"
-        return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) >> 1
+        """Return the sampler's seed of the first draw; that of each next one is higher by one.
+
+        So a draw has the same seed in whichever request it is asked for.
+        """
+        digest = hashlib.sha256(f"{base}/{self.prompt_sha256}".encode()).hexdigest()
+        return (int(digest[:8], 16) >> 2) + self.first_draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +95,10 @@ class Completion:
 
     ``refused`` says that asking again cannot help (the prompt is too long for the model); other
     errors may pass, and are asked again by the next run. An error is never stored as an answer.
+
+    ``provenance`` says what really ran, in plain JSON values: engine and version, model and
+    commit as resolved, dtype, quantisation, a server's fingerprint. ``seed`` is the sampler's
+    for the first answer, each next one's is higher by one; None where there was none.
     """
 
     request: Request
@@ -90,6 +106,8 @@ class Completion:
     prompt_tokens: int = 0
     error: str | None = None
     refused: bool = False
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
 
 
 class Judge(Protocol):
@@ -97,13 +115,16 @@ class Judge(Protocol):
 
     settings: JudgeSettings
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
-        """Answer each request once, in any order, as soon as it can."""
+    def answer(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
+        """Answer each request once, in any order, as soon as it can.
+
+        None among the requests: no further one is open until a completion is given. It never
+        comes while nothing is under way.
+        """
         ...
 
 
-def prompt_sha256(messages: Messages) -> str:
-    """Return the hash of a rendered prompt."""
-    return hashlib.sha256(
-        json.dumps(messages, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    ).hexdigest()
+def prompt_sha256(messages: Messages, apart: str = "") -> str:
+    """Return the hash of a rendered prompt; see Ask for ``apart``."""
+    text = json.dumps(messages, ensure_ascii=False) + apart
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

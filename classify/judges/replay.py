@@ -15,9 +15,9 @@ class ReplayJudge:
     def __init__(self, settings: JudgeSettings) -> None:
         self.settings = settings
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Completion]:
+    def answer(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
         """Raise MissingVoteError for the first request: what is stored is never requested."""
-        for request in requests:
+        for request in filter(None, requests):
             snippet = request.ask.snippet
             raise MissingVoteError(
                 f"Expected stored votes by {self.settings.name} on {request.ask.question} about "

@@ -94,6 +94,22 @@ def test_a_method_is_judged_by_all_functions_of_its_class():
 
 
 @pytest.mark.parametrize(
+    ("in_base", "expected"),
+    [({M}, "loss_in_model"), ({T}, "loss_unknown"), ({T, M}, "loss_in_model")],
+)
+def test_a_base_class_makes_a_model_but_no_runner(in_base, expected):
+    step = snippet(Kind.METHOD, "step")
+    inherited = Snippet("o/n", None, "base.py", 1, 2, Kind.METHOD, "B.f", "B", "x = 2")
+
+    def verdict_of(ask):
+        return (
+            Y if ask.question is D or (ask.snippet is inherited and ask.question in in_base) else N
+        )
+
+    assert place(step, [step, inherited], verdict_of, lambda _: True).category == expected
+
+
+@pytest.mark.parametrize(
     ("verdicts", "expected"),
     [([], N), ([N, N], N), ([N, O, Y], Y), ([NONE, Y], Y), ([N, O, NONE], O), ([N, NONE], NONE)],
 )
@@ -121,3 +137,46 @@ def test_asking_only_what_is_open_always_ends_in_the_same_placement(subject, gat
         assert result
         known |= {ask.question: verdicts[ask.question] for ask in result}
     assert result == placed(verdicts)
+
+
+METHODS = [
+    Snippet("o/n", None, "p.py", n + 1, n + 1, Kind.METHOD, f"C.{name}", "C", text)
+    for n, (name, text) in enumerate(
+        [
+            ("describe", "return self.name"),
+            ("forward", "return self.layer(x)"),
+            ("__init__", "self.layer = nn.Linear(2, 2)"),
+            ("fit", "for x in data:\n    loss.backward()\n    optimizer.step()"),
+            ("train_step", "loss.backward()\n    optimizer.step()"),
+        ]
+    )
+]
+
+
+def test_of_a_class_the_likeliest_function_is_asked_first():
+    asked = []
+
+    def verdict_of(ask):
+        return {R: Y, D: Y}.get(ask.question) or dict(asked).get(ask)
+
+    while not isinstance(
+        open_asks := place(METHODS[0], METHODS, verdict_of, lambda _: True), Placement
+    ):
+        assert len({ask.question for ask in open_asks}) == len(open_asks)
+        asked += [(ask, N) for ask in sorted(open_asks, key=lambda ask: ask.question)]
+    order = {q: [a.snippet.qualname for a, _ in asked if a.question is q] for q in (T, M)}
+    assert order[T][:2] == ["C.fit", "C.train_step"]
+    assert order[M][:2] == ["C.__init__", "C.forward"]
+    assert sorted(order[T]) == sorted(order[M]) == sorted(s.qualname for s in METHODS)
+
+
+def test_unless_one_by_one_all_functions_of_a_class_are_asked_at_once():
+    def gates_only(ask):
+        return {R: Y, D: Y}.get(ask.question)
+
+    asks = place(METHODS[0], METHODS, gates_only, lambda _: True, stop_at_yes=False)
+    assert asks == {Ask(q, s) for q in (T, M) for s in METHODS}
+    apart = place(
+        METHODS[0], METHODS, gates_only, lambda _: True, stop_at_yes=False, class_once=False
+    )
+    assert {ask.apart for ask in apart} == {METHODS[0].snippet_id}

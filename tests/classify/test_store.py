@@ -1,12 +1,16 @@
+import json
+import re
 import sqlite3
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from classify.judges import Answer, Completion, JudgeSettings, Request
+from classify.migrations import MIGRATIONS
 from classify.questions import Ask, Question
-from classify.store import MIGRATIONS, Store
+from classify.store import Failure, Store, Template
 from mining.errors import ArtifactError
 from mining.records import Kind, Snippet
 
@@ -55,20 +59,156 @@ def test_another_judge_or_prompt_has_votes_of_its_own(tmp_path, other):
         assert texts(store, judge=other) == ["c"]
 
 
-def test_an_older_store_is_brought_up_to_date_with_its_votes(tmp_path):
-    path = tmp_path / "v.sqlite"
-    with Store(path) as store:
-        store.add(completion("a"), JUDGE)
-    connection = sqlite3.connect(path)
-    connection.execute("DROP TABLE refusals")  # as before the second migration
-    connection.execute("PRAGMA user_version = 1")
+OLD_JUDGES = [
+    {"model": "m", "temperature": 0.7, "max_tokens": 512},
+    {"model": "m", "temperature": 0.7, "max_tokens": 1024},
+]
+
+
+def old_store(path, version):
+    """A store as an earlier lossplace wrote it: two judges that differ in their limit only."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    for migrate in MIGRATIONS[:version]:
+        migrate(connection)
+    connection.execute(f"PRAGMA user_version = {version}")
+    asked = request()
+    connection.execute(
+        "INSERT INTO prompts VALUES (?, ?, ?, ?)",
+        (asked.prompt_sha256, ASK.question, SNIPPET.code_sha256, json.dumps(asked.messages)),
+    )
+    for text in OLD_JUDGES:
+        judge = JudgeSettings("vllm", text, "")
+        connection.execute(
+            "INSERT INTO judges VALUES (?, 'vllm', ?)", (judge.sha256, json.dumps(text))
+        )
+        said = f"under {text['max_tokens']}"
+        votes = [
+            (
+                asked.prompt_sha256,
+                judge.sha256,
+                draw,
+                f"{said}, draw {draw}",
+                reason,
+                7,
+                3,
+                "vllm 0",
+            )
+            for draw, reason in enumerate(["stop", "length"])
+        ]
+        connection.executemany("INSERT INTO votes VALUES (?, ?, ?, ?, ?, ?, ?, ?)", votes)
+    if version > 1:
+        connection.execute(
+            "INSERT INTO refusals VALUES (?, ?, 'too long')", (asked.prompt_sha256, judge.sha256)
+        )
     connection.close()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_older_store_is_brought_up_to_date_and_no_vote_is_lost(tmp_path, version):
+    path = tmp_path / "v.sqlite"
+    old_store(path, version)
     with Store(path) as store:
-        assert texts(store) == ["a"]
-        assert store.refusals(JUDGE) == {}
-        store.refuse(request("long"), JUDGE, "too long")
-        assert store.refusals(JUDGE) == {request("long").prompt_sha256: "too long"}
-        assert store.refusals(OTHER_JUDGES[0]) == {}
+        [judge] = store.judges()
+        assert judge.text == {"model": "m", "temperature": 0.7}
+        rows = store._connection.execute(
+            "SELECT draw, max_tokens, text, prompt_tokens, output_tokens, provenance, seed"
+            " FROM votes JOIN provenances USING (provenance_id) ORDER BY draw, max_tokens"
+        ).fetchall()
+        assert rows == [
+            (draw, limit, f"under {limit}, draw {draw}", 7, 3, '{"engine":"vllm 0"}', None)
+            for draw in (0, 1)
+            for limit in (512, 1024)
+        ]
+        assert texts(store) == ["under 1024, draw 0", "under 1024, draw 1"]
+        failed = {request().prompt_sha256: Failure("too long", True, 1)}
+        assert store.failures(JUDGE) == (failed if version > 1 else {})
+        store.add(completion("c", first=2), JUDGE)
+        assert len(texts(store)) == 3
+
+
+LIMITS = [
+    # stored as (limit, finish reason), the present limit, and which of them counts
+    ([(8, "stop")], 16, 0),
+    ([(8, "length")], 8, 0),
+    ([(8, "length")], 4, 0),
+    ([(8, "length")], None, 0),
+    ([(None, "length")], 16, 0),
+    ([(8, "length")], 16, None),
+    ([(8, "length"), (16, "stop")], 16, 1),
+    ([(8, "length"), (16, "stop")], 8, 1),
+    ([(8, "length"), (16, "length")], 16, 1),
+    ([(8, "length"), (16, "length")], 32, None),
+]
+
+
+@pytest.mark.parametrize(("stored", "limit", "counts"), LIMITS)
+def test_a_limit_voids_only_what_a_lower_one_cut_off(tmp_path, stored, limit, counts):
+    with Store(tmp_path / "v.sqlite") as store:
+        for number, (under, reason) in enumerate(stored):
+            answered = Completion(request(draws=1), (Answer(f"{number}", reason, 3),))
+            store.add(answered, replace(JUDGE, max_tokens=under))
+        judge = replace(JUDGE, max_tokens=limit)
+        assert texts(store, judge=judge) == ([] if counts is None else [str(counts)])
+        assert store.cut_below(judge) == (
+            (0, 0) if counts is not None else (len(stored), 3 * len(stored))
+        )
+        assert store.voted(judge) == (len(stored), 3 * len(stored))
+
+
+def test_each_vote_says_what_gave_it_and_when(tmp_path):
+    said = {"model": "m", "revision": "abc", "dtype": "bfloat16"}
+    answered = replace(completion("a", "b", first=3), provenance=said, seed=40)
+    judge = replace(JUDGE, max_tokens=64)
+    with Store(tmp_path / "v.sqlite") as store:
+        store.add(answered, judge, Template("v1", "feed"))
+        rows = store._connection.execute(
+            "SELECT draw, seed, max_tokens, finish_reason, engine, provenance, prompt_tokens,"
+            " output_tokens, answered_at FROM counted_votes ORDER BY draw"
+        ).fetchall()
+        prompt = store._connection.execute(
+            "SELECT version, template_sha256 FROM prompts"
+        ).fetchone()
+        assert store._connection.execute("SELECT count(*) FROM provenances").fetchone() == (1,)
+    assert prompt == ("v1", "feed")
+    provenance = json.dumps({"engine": "vllm 0", **said}, sort_keys=True, separators=(",", ":"))
+    assert [row[:-1] for row in rows] == [
+        (3, 40, 64, "stop", "vllm 0", provenance, 7, 3),
+        (4, 41, 64, "stop", "vllm 0", provenance, 0, 3),
+    ]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", row[-1]) for row in rows)
+
+
+def test_the_prompt_of_a_request_is_paid_once(tmp_path):
+    with Store(tmp_path / "v.sqlite") as store:
+        store.add(completion("a", "b", "c"), JUDGE)
+        store.add(completion("d", "e", first=3), JUDGE)
+        store.add(completion("f", prompt="other"), JUDGE)
+        store.add(completion("g"), OTHER_JUDGES[0])
+        costs = {
+            (c.votes, c.requests, c.prompt_tokens, c.output_tokens) for c in store.costs(JUDGE)
+        }
+    assert costs == {(5, 2, 14, 15), (1, 1, 7, 3)}
+
+
+def test_a_failure_is_kept_until_an_answer_comes(tmp_path):
+    prompt = request().prompt_sha256
+    with Store(tmp_path / "v.sqlite") as store:
+        store.fail(Completion(request(), error="timeout"), JUDGE)
+        store.fail(Completion(request(), error="too long", refused=True), JUDGE)
+        assert store.failures(JUDGE) == {prompt: Failure("too long", True, 2)}
+        assert store.failures(OTHER_JUDGES[0]) == {}
+        assert texts(store) == []
+        store.add(completion("a"), JUDGE)
+        assert store.failures(JUDGE) == {}
+
+
+def test_votes_by_an_earlier_prompt_are_counted(tmp_path):
+    with Store(tmp_path / "v.sqlite") as store:
+        store.add(completion("a", "b"), JUDGE, Template("v1", "one"))
+        store.add(completion("c", prompt="other"), JUDGE, Template("v2", "two"))
+        store.add(completion("d", prompt="unknown"), JUDGE)
+        assert store.voted_by_others(JUDGE, Question.LOSS_RELATED, "two") == (2, 6)
+        assert store.voted_by_others(JUDGE, Question.TRAINING_LOOP, "two") == (0, 0)
 
 
 def test_another_engine_version_voids_nothing(tmp_path):
