@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -13,25 +11,16 @@ from classify.agreement import Agreement, agreements
 from classify.designs import Unit
 from classify.errors import GoldError
 from classify.gold import KEY, read_gold
-from classify.labels import LABEL_COLUMNS
-from classify.placement import Category
-from classify.rendering import Table
+from classify.labels import LABEL_COLUMNS, checked_cases, checked_type
+from classify.readings import (
+    PARTS,
+    Readings,
+    Settled,
+    adjudicate,
+    disagreements,
+    readings_of,
+)
 from mining.artifacts import write_atomically
-
-
-@dataclass(frozen=True, slots=True)
-class Readings:
-    """What several readers said of the same snippets.
-
-    All frames have the snippets' keys (gold.KEY) as index, in the order of the files.
-    ``about`` holds the columns that describe a snippet, the others one column a reader, missing
-    where a reader gave none: a label, a type of loss_unknown, a note.
-    """
-
-    about: pd.DataFrame
-    labels: pd.DataFrame
-    types: pd.DataFrame
-    notes: pd.DataFrame
 
 
 def agree(
@@ -59,10 +48,7 @@ def agree(
             )
     readings = read_labels(paths)
     settled = None if adjudicated is None else _settlement(adjudicated)
-    lines = _agreement_lines(readings, unit, confidence, seed)
-    table = disagreements(readings, settled)
-    if len(table.frame):
-        lines += ["", *table.lines()]
+    lines = agreement_lines(readings, settled, unit, confidence, seed)
     if out is not None:
         gold = adjudicate(readings, settled)
         write_atomically(out, gold.to_csv(index=False, lineterminator="\n"))
@@ -76,7 +62,7 @@ def read_labels(paths: Sequence[Path]) -> Readings:
     """Read labels files, each of one reader, named by its column reader or else by the file."""
     files: dict[str, pd.DataFrame] = {}
     for path in paths:
-        rows = read_gold(path).rows
+        rows = _checked(path)
         named = set(rows["reader"]) - {""} if "reader" in rows.columns else set()
         reader = next(iter(named)) if len(named) == 1 else path.stem
         if len(named) > 1 or reader in files:
@@ -85,67 +71,42 @@ def read_labels(paths: Sequence[Path]) -> Readings:
                 f"several in {path}; give each reader a file."
             )
         files[reader] = rows.set_index(KEY)
-    return Readings(
-        _about(list(files.values())),
-        *(_by_reader(files, column) for column in ("label", "unknown_type", "note")),
-    )
+    said = {
+        reader: dict(zip(rows.index, rows.to_dict("records"), strict=True))
+        for reader, rows in files.items()
+    }
+    return readings_of(_about(list(files.values())), said)
 
 
-def disagreements(readings: Readings, settled: Mapping[object, tuple[str, str]] | None) -> Table:
-    """List the snippets to which readers gave different labels or types, one column a reader."""
-    differ = (readings.labels.nunique(axis=1) > 1) | (readings.types.nunique(axis=1) > 1)
-    labels, types = readings.labels[differ], readings.types[differ]
-    shown = labels.where(types.isna(), labels + ": " + types)
-    shown = shown.rename(columns=str)
-    if settled is not None:
-        shown["adjudicated"] = [": ".join(filter(None, settled.get(k, ()))) for k in shown.index]
-    return Table(
-        "disagreements", "Snippets on which readers do not agree", shown.reset_index().fillna("")
-    )
-
-
-def adjudicate(
-    readings: Readings, settled: Mapping[object, tuple[str, str]] | None = None
-) -> pd.DataFrame:
-    """Return the gold that the readers make: the columns of a gold file, and each one's label.
-
-    A snippet that two or more readers labelled alike has their label. Any other is contested,
-    its label empty, unless ``settled`` (by key: label and type) has one. The type of standalone
-    loss is the one that all give, or else the settled one.
-    """
-    settled = settled or {}
-    rows = []
-    for key, labels, types in zip(
-        readings.labels.index,
-        readings.labels.to_numpy(),
-        readings.types.to_numpy(),
-        strict=True,
+def agreement_lines(
+    readings: Readings,
+    settled: Mapping[object, Settled] | None = None,
+    unit: Unit = Unit.REPOSITORY,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> list[str]:
+    """Say how far readers agree on labels, types and special cases, and list where not."""
+    lines = []
+    for what, said in (
+        ("labels", readings.labels),
+        ("types of loss_unknown", readings.types),
+        ("special cases of standalone losses", readings.special_cases),
     ):
-        label = _common(labels, at_least=2)
-        unknown_type = _common(types, at_least=1)
-        if label is None and key in settled:
-            label, unknown_type = settled[key]
-        elif unknown_type is None and key in settled and settled[key][0] == label:
-            unknown_type = settled[key][1]
-        keeps_type = label == Category.LOSS_UNKNOWN.value and unknown_type
-        rows.append((label or "", unknown_type if keeps_type else "", "false" if label else "true"))
-    gold = readings.about.reset_index()
-    gold[["label", "unknown_type", "contested"]] = pd.DataFrame(
-        rows, columns=["label", "unknown_type", "contested"]
-    )
-    gold["note"] = [
-        "; ".join(f"{reader}: {note}" for reader, note in row.dropna().items())
-        for _, row in readings.notes.iterrows()
-    ]
-    for reader in readings.labels.columns:
-        gold[f"label_{reader}"] = readings.labels[reader].fillna("").to_numpy()
-    return gold
-
-
-def _common(values: Iterable[Any], at_least: int) -> str | None:
-    """Return what so many readers or more gave, if all who gave anything gave the same."""
-    given = [str(value) for value in values if not pd.isna(value)]
-    return given[0] if len(given) >= at_least and len(set(given)) == 1 else None
+        both = said[said.notna().sum(axis=1) > 1]
+        if both.empty:
+            lines.append(f"{what}: no snippet was read by two")
+            continue
+        clusters = None
+        if unit is Unit.REPOSITORY:
+            clusters = list(said.index.get_level_values("repository"))
+        lines.append(f"{what}: {len(both)} snippets read by two or more of {len(said)}")
+        found = agreements(said, clusters, confidence, seed)
+        lines += [f"  {_measure_line(each)}" for each in found]
+        assumption = next((a.interval.assumption for a in found if a.interval), None)
+        if assumption:
+            lines.append(f"  The {confidence:.0%} intervals assume that {assumption}.")
+    table = disagreements(readings, settled)
+    return [*lines, "", *table.lines()] if len(table.frame) else lines
 
 
 def _about(files: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -156,42 +117,23 @@ def _about(files: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return together[~together.index.duplicated()].fillna("")
 
 
-def _by_reader(files: Mapping[str, pd.DataFrame], column: str) -> pd.DataFrame:
-    index = pd.concat(list(files.values())).index.unique()
-    return pd.DataFrame(
-        {
-            reader: rows[column].reindex(index) if column in rows.columns else None
-            for reader, rows in files.items()
-        },
-        index=index,
-        dtype=object,
-    ).replace("", None)
-
-
-def _settlement(path: Path) -> dict[object, tuple[str, str]]:
-    rows = read_gold(path).rows
-    types = rows["unknown_type"] if "unknown_type" in rows.columns else pd.Series("", rows.index)
+def _settlement(path: Path) -> dict[object, Settled]:
+    rows = _checked(path)
+    columns = [rows[name] if name in rows else [""] * len(rows) for name in PARTS[:3]]
     keys = rows[KEY].itertuples(index=False, name=None)
-    return dict(zip(keys, zip(rows["label"], types, strict=True), strict=True))
+    return {key: Settled(*said) for key, *said in zip(keys, *columns, strict=True)}
 
 
-def _agreement_lines(readings: Readings, unit: Unit, confidence: float, seed: int) -> list[str]:
-    lines = []
-    for what, labels in (("labels", readings.labels), ("types of loss_unknown", readings.types)):
-        both = labels[labels.notna().sum(axis=1) > 1]
-        if both.empty:
-            lines.append(f"{what}: no snippet was read by two")
-            continue
-        clusters = None
-        if unit is Unit.REPOSITORY:
-            clusters = list(labels.index.get_level_values("repository"))
-        lines.append(f"{what}: {len(both)} snippets read by two or more of {len(labels)}")
-        found = agreements(labels, clusters, confidence, seed)
-        lines += [f"  {_measure_line(each)}" for each in found]
-        assumption = next((a.interval.assumption for a in found if a.interval), None)
-        if assumption:
-            lines.append(f"  The {confidence:.0%} intervals assume that {assumption}.")
-    return lines
+def _checked(path: Path) -> pd.DataFrame:
+    """Read a labels file, whose types and special cases must be known ones."""
+    rows = read_gold(path).rows
+    for row in rows.to_dict("records"):
+        where = f"{' '.join(str(row[name]) for name in KEY)} of {path}"
+        type_ = str(row.get("unknown_type", ""))
+        if type_:
+            checked_type(type_, where)
+        checked_cases(str(row.get("special_cases", "")), type_, where)
+    return rows
 
 
 def _measure_line(each: Agreement) -> str:
@@ -200,4 +142,6 @@ def _measure_line(each: Agreement) -> str:
         return f"{who}: undefined, for want of two categories"
     found = each.interval
     between = f"{found.low:.3f} to {found.high:.3f}"
+    if found.low == found.high:
+        between = "no interval: nothing varies between them"
     return f"{who}: {found.estimate:.3f} ({between}), {each.snippets} snippets"

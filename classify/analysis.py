@@ -34,7 +34,7 @@ def analysis_tables(
     by_hand = None if gold is None else propose_for_labels(run, gold.rows)
     tables += [
         table_4_3(proposed, published("table_4_3_unknown_types"), by_hand),
-        table_4_4(proposed, published("table_4_4_standalone_special_cases")),
+        table_4_4(proposed, published("table_4_4_standalone_special_cases"), by_hand),
         *tables_a(
             published("appendix_a_frameworks"),
             run.read(FRAMEWORKS),

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from classify.ask import Ballots
 from classify.classification import (
     PLACEMENTS,
     STORE,
-    names_known_loss,
+    open_ballots,
     open_replay,
     placements,
+    plan_of,
 )
 from classify.judges import JudgeSettings
+from classify.stopping import VotingRule
 from classify.store import Store
+from classify.watching import watch
 from mining.artifacts import Run
 from mining.errors import ArtifactError
-from mining.extraction import Corpus
+from mining.extraction import SNIPPETS, Corpus
 from mining.study import Study
 
 
@@ -26,8 +28,9 @@ from mining.study import Study
 class Evidence:
     """The judge of a run's placements, how many votes count, and the asks.
 
-    ``asks`` has the columns snippet_id, question and prompt_sha256, a row for each question
-    about each snippet whose answer a placement may rest on, sorted.
+    ``asks`` has the columns snippet_id, question, apart and prompt_sha256, a row for each ask
+    whose answer a placement may rest on, sorted. ``apart`` is empty unless the study has votes
+    of their own for each snippet (see questions.Ask).
     """
 
     judge: JudgeSettings
@@ -41,35 +44,27 @@ def evidence(study: Study, run: Run) -> Evidence:
     Raises ArtifactError if the run is not placed, or otherwise than its votes say;
     MissingVoteError if a vote is not there.
     """
-    judge, votes = placed_by(run)
+    judge, rule = placed_by(run)
     corpus = Corpus(run)
     with Store(run.path(STORE)) as store:
-        opened = open_replay(study, corpus, judge)
-        ballots = Ballots(store, opened.judge, opened.messages, votes, store.refusals(judge))
-        replayed = placements(
-            corpus,
-            study.placement,
-            ballots,
-            opened.reads_repository,
-            names_known_loss(),
-            "replaying",
-        )
+        opened = replace(open_replay(study, corpus, judge), rule=rule)
+        ballots = open_ballots(study, opened, store, store.reasons(judge))
+        with watch(len(run.read(SNIPPETS, ["snippet_id"])), "replaying") as progress:
+            replayed = placements(run, corpus, plan_of(study, corpus), ballots, progress)
     if not replayed.equals(run.read(PLACEMENTS)):
         raise ArtifactError(
             f"Expected the placements in {run.folder} to be what its votes and study give, found "
             "others; run `lossplace classify` first."
         )
-    rows = sorted(
-        (id_, question.value, hash_) for (question, id_), hash_ in ballots.prompts.items()
-    )
-    return Evidence(judge, votes, pd.DataFrame(rows, columns=list(ASKS_COLUMNS)))
+    rows = sorted(ballots.asks())
+    return Evidence(judge, rule.votes, pd.DataFrame(rows, columns=list(ASKS_COLUMNS)))
 
 
-ASKS_COLUMNS = ("snippet_id", "question", "prompt_sha256")
+ASKS_COLUMNS = ("snippet_id", "question", "apart", "prompt_sha256")
 
 
-def placed_by(run: Run) -> tuple[JudgeSettings, int]:
-    """Return the judge that placed a run, and how many of its votes on a prompt count.
+def placed_by(run: Run) -> tuple[JudgeSettings, VotingRule]:
+    """Return the judge that placed a run, and how its votes made verdicts.
 
     Raises ArtifactError if the run is not placed, or the judge's votes are not there.
     """
@@ -79,7 +74,12 @@ def placed_by(run: Run) -> tuple[JudgeSettings, int]:
     with Store(run.path(STORE)) as store:
         for judge in store.judges():
             if judge.sha256 == settings.get("judge_sha256"):
-                return judge, int(settings["votes"])
+                savings = settings.get("savings", {})
+                return judge, VotingRule(
+                    int(settings["votes"]),
+                    int(settings.get("spare_votes", 0)),
+                    max_flip_risk=savings.get("max_flip_risk"),
+                )
     raise ArtifactError(
         f"Expected the votes of the judge {settings.get('judge')} in {run.path(STORE)}, found "
         "none; run `lossplace classify` again."

@@ -59,7 +59,7 @@ def weighted_f1_clustered(
 ) -> Interval:
     """Return the interval of the weighted F1 when snippets of a repository are not independent.
 
-    With u_k the value of the gradient (metrics.weighted_f1_gradient) at snippet k's cell and M
+    With u_k the value of the gradient (metrics.linearised_weighted_f1) at snippet k's cell and M
     repositories, the variance is M/(M-1) · sum over repositories of (sum of u_k - mean)² / n².
     Student's t takes the place of the normal quantile z, as an effective size smaller by (z/t)²
     (Korn and Graubard 1998), with one degree of freedom fewer than ``effective_clusters``. Where

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from classify.errors import GoldError
 from classify.labels import (
+    CASE_KEYS,
     CATEGORY_KEYS,
     TYPE_KEYS,
     Labels,
@@ -27,6 +28,8 @@ from classify.labels import (
     read_queue,
 )
 from classify.placement import Category
+from classify.special_cases import SpecialCase, written
+from classify.types import STANDALONE
 from mining.artifacts import Run
 from mining.extraction import Corpus
 from mining.hierarchy import ancestry, functions_by_class
@@ -64,6 +67,18 @@ def label_queue(
     Raises GoldError if the queue or the labels cannot be used, or name a snippet that the run
     does not hold.
     """
+    queue, labels = open_labels(queue_path, reader, out)
+    shown = snippets_of(run, queue)
+    console = Console(highlight=False)
+    _converse(console, Session(queue, labels), shown, ask or _input(console))
+    console.print(Text(f"labels are in {labels.path}"), soft_wrap=True)
+
+
+def open_labels(queue_path: Path, reader: str, out: Path | None = None) -> tuple[Queue, Labels]:
+    """Return a queue and what ``reader`` has labelled of it, at ``out`` or beside the queue.
+
+    Raises GoldError if they cannot be used.
+    """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", reader):
         raise GoldError(
             f"Expected a reader's name of letters, digits, '.', '_' and '-', found {reader!r}; "
@@ -76,11 +91,7 @@ def label_queue(
             f"Expected another file for the labels than the queue {queue_path}; choose one with "
             f"--out."
         )
-    labels = Labels(labels_path, reader, queue)
-    shown = snippets_of(run, queue)
-    console = Console(highlight=False)
-    _converse(console, Session(queue, labels), shown, ask or _input(console))
-    console.print(Text(f"labels are in {labels_path}"), soft_wrap=True)
+    return queue, Labels(labels_path, reader, queue)
 
 
 def snippets_of(run: Run, queue: Queue) -> dict[SnippetKey, Shown]:
@@ -110,12 +121,16 @@ def snippets_of(run: Run, queue: Queue) -> dict[SnippetKey, Shown]:
 
 
 def permalink(snippet: Snippet) -> str | None:
-    """Return the address of a snippet's lines on GitHub; None where the commit is not known."""
+    """Return the address of a snippet's lines on GitHub; None where the commit is not known.
+
+    That of a snippet in a notebook is the notebook's, where GitHub shows cells and no lines.
+    """
     if snippet.commit is None:
         return None
+    lines = "" if snippet.cell else f"#L{snippet.start_line}-L{snippet.end_line}"
     return (
         f"https://github.com/{quote(snippet.repository)}/blob/{snippet.commit}/"
-        f"{quote(snippet.path)}#L{snippet.start_line}-L{snippet.end_line}"
+        f"{quote(snippet.path)}{lines}"
     )
 
 
@@ -185,17 +200,51 @@ def _converse(
 
 def _label_unknown(console: Console, session: Session, ask: Callable[[str], str | None]) -> bool:
     """Ask for the type of standalone loss; False at the end of the input."""
-    _say(console, _legend((k, v.value) for k, v in TYPE_KEYS.items()) + "   z back")
+    legend = _legend((k, v.value) for k, v in TYPE_KEYS.items()) + "   z back"
+    _say(console, legend)
     while (pressed := ask("key")) is not None and pressed != "q":
-        if pressed in TYPE_KEYS:
-            session.label(Category.LOSS_UNKNOWN, TYPE_KEYS[pressed])
-            _say(console, f"-> {Category.LOSS_UNKNOWN}, {TYPE_KEYS[pressed]}")
-            return True
         if pressed == "z":
             _keys(console)
             return True
-        _say(console, f"{harmless(pressed)!r} is no type")
+        if pressed not in TYPE_KEYS:
+            _say(console, f"{harmless(pressed)!r} is no type")
+            continue
+        type_, cases = TYPE_KEYS[pressed], None
+        if type_ in STANDALONE:
+            ended, cases = _special_cases(console, ask)
+            if ended:
+                return False
+            if cases is None:
+                _say(console, legend)
+                continue
+        session.label(Category.LOSS_UNKNOWN, type_, cases)
+        said = [Category.LOSS_UNKNOWN.value, type_.value]
+        said += [] if cases is None else [f"special cases: {written(cases)}"]
+        _say(console, f"-> {', '.join(said)}")
+        return True
     return False
+
+
+def _special_cases(
+    console: Console, ask: Callable[[str], str | None]
+) -> tuple[bool, frozenset[SpecialCase] | None]:
+    """Ask which special cases of a standalone loss hold: whether the input ended, and which.
+
+    None where the reader wants back to the types.
+    """
+    _say(console, _legend((k, v.value) for k, v in CASE_KEYS.items()) + "   . done   z back")
+    cases: frozenset[SpecialCase] = frozenset()
+    while (pressed := ask("key")) is not None and pressed != "q":
+        if pressed == ".":
+            return False, cases
+        if pressed == "z":
+            return False, None
+        if pressed in CASE_KEYS:
+            cases ^= {CASE_KEYS[pressed]}
+            _say(console, f"special cases: {written(cases)}")
+        else:
+            _say(console, f"{harmless(pressed)!r} is no special case; press . when done")
+    return True, None
 
 
 def _show(console: Console, session: Session, shown: Shown) -> None:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from classify.errors import GoldError
 from classify.gold import KEY, line_number, records
 from classify.placement import Category
-from classify.types import UnknownType
+from classify.special_cases import NO_SPECIAL_CASE, SpecialCase
+from classify.special_cases import read as read_cases
+from classify.special_cases import written as written_cases
+from classify.types import STANDALONE, UnknownType
 from mining.artifacts import write_atomically
 
-LABEL_COLUMNS = ["label", "unknown_type", "note", "reader"]
-"""What a labels file has beyond the columns of its queue."""
+LABEL_COLUMNS = ["label", "unknown_type", "special_cases", "note", "reader"]
+"""What a labels file has beyond the columns of its queue; for ``special_cases`` see
+special_cases.written."""
 
 CATEGORY_KEYS: Mapping[str, Category] = {
     "r": Category.LOSS_IN_RUNNER,
@@ -43,16 +50,29 @@ TYPE_KEYS: Mapping[str, UnknownType] = {
     "x": UnknownType.OTHER,
 }
 
+CASE_KEYS: Mapping[str, SpecialCase] = {
+    "m": SpecialCase.MULTIPLE_LOSSES,
+    "e": SpecialCase.EXTRA_METRICS_RETURNED,
+    "b": SpecialCase.BACKWARD,
+    "r": SpecialCase.REGULARIZATION,
+    "g": SpecialCase.GRADIENT_RETURNED,
+    "o": SpecialCase.OPTIMIZER_VALUE_RETURNED,
+}
+
 SnippetKey = tuple[str, str, int]
 """repository, path, start_line: names a snippet in a queue and in a gold file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a reader said of one snippet; ``category`` is None where there is only a note."""
+    """What a reader said of one snippet; ``category`` is None where there is only a note.
+
+    ``special_cases`` of a standalone loss: None where the reader was not asked.
+    """
 
     category: Category | None = None
     unknown_type: UnknownType | None = None
+    special_cases: frozenset[SpecialCase] | None = None
     note: str = ""
 
 
@@ -99,28 +119,41 @@ class Labels:
         self._queue = queue
         self._labels: dict[SnippetKey, Label] = {}
         self._kept: dict[SnippetKey, dict[str, str]] = {}
-        if path.exists():
-            for line, row in records(path, [*KEY, "label", "reader"]):
-                key = _key(row, f"line {line} of {path}")
-                if row["reader"] != reader:
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take up what is in the file now, which another session may have changed."""
+        self._labels, self._kept = {}, {}
+        if self.path.exists():
+            for line, row in records(self.path, [*KEY, "label", "reader"]):
+                key = _key(row, f"line {line} of {self.path}")
+                if row["reader"] != self._reader:
                     raise GoldError(
-                        f"Expected the labels of {reader} in {path}, found those of "
+                        f"Expected the labels of {self._reader} in {self.path}, found those of "
                         f"{row['reader']!r} in line {line}; give each reader a file."
                     )
-                self._labels[key] = _label(row, f"line {line} of {path}")
+                self._labels[key] = _label(row, f"line {line} of {self.path}")
                 self._kept[key] = row
 
     def __getitem__(self, key: SnippetKey) -> Label:
         """Return what was said of a snippet, an empty label where nothing was."""
         return self._labels.get(key, Label())
 
-    def set(self, key: SnippetKey, label: Label) -> None:
-        """Change the label of one snippet, and write the file; an empty label takes it out."""
-        if label == Label():
-            self._labels.pop(key, None)
-        else:
-            self._labels[key] = label
-        self._write()
+    def set(self, key: SnippetKey, label: Label) -> Label:
+        """Change the label of one snippet, and write the file; an empty label takes it out.
+
+        Returns what the file said of the snippet until now. Labels that another session of the
+        same reader has written meanwhile stay.
+        """
+        with _alone(self.path.parent):
+            self.refresh()
+            before = self[key]
+            if label == Label():
+                self._labels.pop(key, None)
+            else:
+                self._labels[key] = label
+            self._write()
+        return before
 
     def open(self, keys: Iterable[SnippetKey]) -> list[SnippetKey]:
         """Return those snippets that have no category yet, in order."""
@@ -141,6 +174,7 @@ class Labels:
                     *(row.get(name, "") for name in self._queue.columns),
                     label.category or "",
                     label.unknown_type or "",
+                    "" if label.special_cases is None else written_cases(label.special_cases),
                     label.note,
                     self._reader,
                 ]
@@ -176,11 +210,16 @@ class Session:
         """The note on the current snippet."""
         return self._labels[self._now()].note
 
-    def label(self, category: Category, unknown_type: UnknownType | None = None) -> None:
+    def label(
+        self,
+        category: Category,
+        unknown_type: UnknownType | None = None,
+        special_cases: frozenset[SpecialCase] | None = None,
+    ) -> None:
         """Label the current snippet, keep its note, and go on to the next."""
         key = self._now()
         before = self._labels[key]
-        self._labels.set(key, replace(before, category=category, unknown_type=unknown_type))
+        self._labels.set(key, Label(category, unknown_type, special_cases, before.note))
         self._done.append((key, before))
         self._waiting.pop(0)
 
@@ -208,23 +247,65 @@ class Session:
         return self.current
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other sessions from writing labels into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
+
+
 def _key(row: Mapping[str, str], where: str) -> SnippetKey:
     return row["repository"], row["path"], line_number(row["start_line"], where)
 
 
 def _label(row: Mapping[str, str], where: str) -> Label:
     category, unknown_type = row["label"], row.get("unknown_type", "")
-    for value, known, column in (
-        (category, list(Category), "label"),
-        (unknown_type, list(UnknownType), "unknown_type"),
-    ):
-        if value and value not in known:
-            raise GoldError(
-                f"Expected a {column} out of {', '.join(known)}, found {value!r} in {where}; mend "
-                f"it, or leave it empty."
-            )
+    if category and category not in list(Category):
+        raise _unknown("label", category, Category, where)
+    if unknown_type:
+        checked_type(unknown_type, where)
     return Label(
         Category(category) if category else None,
         UnknownType(unknown_type) if unknown_type else None,
+        checked_cases(row.get("special_cases", ""), unknown_type, where),
         row.get("note", ""),
+    )
+
+
+def checked_type(text: str, where: str) -> UnknownType:
+    """Return the type that a label has; raises GoldError, which names ``where`` it stands."""
+    if text not in list(UnknownType):
+        raise _unknown("unknown_type", text, UnknownType, where)
+    return UnknownType(text)
+
+
+def checked_cases(text: str, unknown_type: str, where: str) -> frozenset[SpecialCase] | None:
+    """Return the special cases that a label has, None where it says nothing of them.
+
+    Raises GoldError if one is none, or the label's type is no standalone loss.
+    """
+    try:
+        cases = read_cases(text)
+    except ValueError:
+        raise GoldError(
+            f"Expected special_cases out of {', '.join(SpecialCase)}, with ';' between, or "
+            f"{NO_SPECIAL_CASE}, found {text!r} in {where}; mend it, or leave it empty."
+        ) from None
+    if cases is not None and unknown_type not in STANDALONE:
+        raise GoldError(
+            f"Expected special_cases only of the types {' and '.join(STANDALONE)}, found {text!r} "
+            f"of the type {unknown_type!r} in {where}; mend one of them."
+        )
+    return cases
+
+
+def _unknown(column: str, value: str, known: Iterable[str], where: str) -> GoldError:
+    return GoldError(
+        f"Expected a {column} out of {', '.join(known)}, found {value!r} in {where}; mend it, or "
+        "leave it empty."
     )

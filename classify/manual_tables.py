@@ -13,7 +13,7 @@ import pandas as pd
 from classify.metrics import wilson
 from classify.placement import Category
 from classify.rendering import Table
-from classify.special_cases import SpecialCase
+from classify.special_cases import SpecialCase, read
 from classify.types import STANDALONE, UnknownType
 
 MISTAKES = (
@@ -26,6 +26,8 @@ MISTAKES = (
 )
 """The kinds of mistakes among snippets placed loss_unknown, in the published order."""
 
+_BESIDE = ("type", "proposed", "share", "by_hand", "agreeing")
+"""The columns of the tables 4.3 and 4.4 before the published ones."""
 _PUBLISHED_UNKNOWN = 1314
 """Snippets placed loss_unknown that the published study read by hand."""
 _PUBLISHED_STANDALONE = 956
@@ -117,11 +119,10 @@ def table_4_3(proposed: pd.DataFrame, theirs: pd.DataFrame, by_hand: pd.DataFram
     frame = pd.DataFrame(rows, columns=["type", "proposed", "by_hand", "agreeing", "published"])
     frame = frame.astype({"by_hand": "Int64", "agreeing": "Int64"})
     shared = _with_shares(frame, "proposed", len(proposed), sum(published.values()))
-    order = ["type", "proposed", "share", "by_hand", "agreeing"]
     return Table(
         "table_4_3",
         "Types of the snippets placed loss_unknown",
-        shared[[*order, "published", "published_share", "difference"]],
+        shared[[*_BESIDE, "published", "published_share", "difference"]],
         f"Proposed by rules for {len(proposed)} snippets, mistaken placements among them; the "
         f"published types were given by hand, after mistakes were taken out. "
         f"{agreement_note(by_hand)}",
@@ -135,9 +136,36 @@ def agreement_note(by_hand: pd.DataFrame | None, confidence: float = 0.95) -> st
     if by_hand is None or by_hand.empty:
         return "No snippet of this run has a type by hand."
     agreeing = int((by_hand["type"] == by_hand["unknown_type"]).sum())
-    found = wilson(agreeing / len(by_hand), len(by_hand), confidence)
+    return _agree_on(agreeing, len(by_hand), "labelled snippets", confidence)
+
+
+def _cases_by_hand(
+    by_hand: pd.DataFrame,
+) -> list[tuple[frozenset[SpecialCase], frozenset[SpecialCase]]]:
+    """Return the special cases by hand and by rules of each snippet whose label says them."""
+    pairs = []
+    for hand, rules in by_hand[["special_cases", "proposed_cases"]].itertuples(index=False):
+        said = read(hand)
+        if said is not None:
+            pairs.append((said, read(rules) or frozenset()))
+    return pairs
+
+
+def _cases_note(
+    pairs: Sequence[tuple[frozenset[SpecialCase], frozenset[SpecialCase]]],
+    confidence: float = 0.95,
+) -> str:
+    if not pairs:
+        return "No standalone loss of this run has special cases by hand."
+    agreeing = sum(hand == rules for hand, rules in pairs)
+    what = "labelled standalone losses, all special cases of each taken together"
+    return _agree_on(agreeing, len(pairs), what, confidence)
+
+
+def _agree_on(agreeing: int, n: int, what: str, confidence: float) -> str:
+    found = wilson(agreeing / n, n, confidence)
     return (
-        f"Rules and hand agree on {agreeing} of {len(by_hand)} labelled snippets "
+        f"Rules and hand agree on {agreeing} of {n} {what} "
         f"({found.estimate:.2f}; {confidence:.0%} interval {found.low:.2f} to {found.high:.2f}, "
         f"if these are an independent random sample)."
     )
@@ -155,27 +183,40 @@ def confused_types(by_hand: pd.DataFrame) -> Table:
     )
 
 
-def table_4_4(proposed: pd.DataFrame, theirs: pd.DataFrame) -> Table:
-    """Count the special cases of standalone losses, as the rules see them.
+def table_4_4(proposed: pd.DataFrame, theirs: pd.DataFrame, by_hand: pd.DataFrame | None) -> Table:
+    """Count the special cases of standalone losses, as the rules see them and by hand.
 
-    ``proposed`` are rows of types.parquet, ``theirs`` has the columns type and count. Columns:
-    type, proposed, share (of the standalone losses), published, published_share, difference.
+    ``proposed`` are rows of types.parquet; ``by_hand`` has the columns special_cases (by hand)
+    and proposed_cases (proposals.propose_for_labels), None where there are no labels; ``theirs``
+    the columns type and count. Columns: type, proposed, share (of the standalone losses),
+    by_hand, agreeing (of those, the ones that the rules see too), published, published_share,
+    difference. ``by_hand`` counts labelled snippets wherever they were placed.
     """
     standalone = proposed[proposed["type"].isin(list(STANDALONE))]
     published = theirs.set_index("type")["count"]
-    frame = pd.DataFrame(
-        [
-            (case.value, int(standalone[case.value].sum()), int(published[case.value]))
-            for case in SpecialCase
-        ],
-        columns=["type", "proposed", "published"],
-    )
+    pairs = None if by_hand is None else _cases_by_hand(by_hand)
+    rows = []
+    for case in SpecialCase:
+        seen = None if pairs is None else [case in rules for hand, rules in pairs if case in hand]
+        rows.append(
+            (
+                case.value,
+                int(standalone[case.value].sum()),
+                None if seen is None else len(seen),
+                None if seen is None else sum(seen),
+                int(published[case.value]),
+            )
+        )
+    frame = pd.DataFrame(rows, columns=["type", "proposed", "by_hand", "agreeing", "published"])
+    frame = frame.astype({"by_hand": "Int64", "agreeing": "Int64"})
+    shared = _with_shares(frame, "proposed", len(standalone), _PUBLISHED_STANDALONE)
     return Table(
         "table_4_4",
         "Special cases of the standalone losses",
-        _with_shares(frame, "proposed", len(standalone), _PUBLISHED_STANDALONE),
+        shared[[*_BESIDE, "published", "published_share", "difference"]],
         f"Of {len(standalone)} snippets proposed as standalone losses; the published study found "
-        f"{_PUBLISHED_STANDALONE} by hand. A loss may be several special cases.",
+        f"{_PUBLISHED_STANDALONE} by hand. A loss may be several special cases. "
+        f"{_cases_note(pairs or [])}",
         number="4.4",
         decimals=3,
     )

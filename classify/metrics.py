@@ -241,7 +241,7 @@ def weighted_f1_wilson(matrix: pd.DataFrame, confidence: float) -> Interval:
 def weighted_f1_delta(matrix: pd.DataFrame, confidence: float) -> Interval:
     """Return the interval of the weighted F1 by its delta-method variance.
 
-    With G the gradient (``weighted_f1_gradient``), the variance is (sum G²p - wF²)/n for cell
+    With G the gradient (``linearised_weighted_f1``), the variance is (sum G²p - wF²)/n for cell
     shares p. Wilson's interval is then taken at the effective size wF(1-wF)/variance, at which
     a proportion would vary as much. Where the variance is 0, as with all right or all wrong,
     that size is n.
@@ -257,26 +257,16 @@ def weighted_f1_delta(matrix: pd.DataFrame, confidence: float) -> Interval:
     )
 
 
-def weighted_f1_gradient(matrix: pd.DataFrame) -> pd.DataFrame:
-    """Return how the weighted F1 changes with each cell's share: the shape of ``confusion``.
-
-    With r and s the shares of true and predicted occurrences and d the diagonal's,
-    G_ij = 2 d_i s_i/(r_i+s_i)² - 2 r_j d_j/(r_j+s_j)² + [i=j] 2 r_i/(r_i+s_i). The value at a
-    snippet's cell is its linearised score, from which variances under other designs follow.
-    """
-    _, gradient = linearised_weighted_f1(
-        matrix.to_numpy(dtype=float) / _occurring(matrix.sum(axis=1))
-    )
-    return pd.DataFrame(gradient, index=matrix.index, columns=matrix.columns)
-
-
 def linearised_weighted_f1(
     shares: NDArray[np.float64],
 ) -> tuple[float, NDArray[np.float64]]:
-    """Return the weighted F1 of cell shares that add up to 1, and its gradient.
+    """Return the weighted F1 of cell shares that add up to 1, and how it changes with each.
 
     ``shares`` and the gradient have the rows and columns of ``confusion``; the shares may come
-    from weighted snippets. Formulas as in ``weighted_f1_gradient``.
+    from weighted snippets. With r and s the shares of true and predicted occurrences and d the
+    diagonal's, G_ij = 2 d_i s_i/(r_i+s_i)² - 2 r_j d_j/(r_j+s_j)² + [i=j] 2 r_i/(r_i+s_i). The
+    value at a snippet's cell is its linearised score, from which variances under other designs
+    follow.
     """
     size = len(CATEGORIES)
     r, s, d = shares.sum(axis=1), shares[:, :size].sum(axis=0), np.diag(shares)

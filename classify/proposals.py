@@ -9,10 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from classify.classification import PLACEMENTS, SNIPPET_COLUMNS
-from classify.errors import GoldError
+from classify.gold import KEY
+from classify.labels import checked_cases, checked_type
 from classify.placement import Category
-from classify.special_cases import SpecialCase
-from classify.types import Proposal, UnknownType, known_signs, propose
+from classify.special_cases import SpecialCase, written
+from classify.types import Proposal, known_signs, propose
 from mining.artifacts import Artifact, Run
 from mining.extraction import CLASSES, FILES, SNIPPETS, Corpus
 from mining.progress import track
@@ -38,10 +39,13 @@ LABEL_COLUMNS = {
     "start_line": "int64",
     "qualname": "str",
     "unknown_type": "str",
+    "special_cases": "str",
     "type": "str",
     "reason": "str",
+    "proposed_cases": "str",
 }
-"""Of ``label_types.parquet``, one row for each snippet whose type a reader labelled."""
+"""Of ``label_types.parquet``, one row for each snippet whose type a reader labelled: the label's
+``unknown_type`` and ``special_cases`` (empty: not said), and what the rules propose."""
 
 _SOURCES = ("types.py", "special_cases.py", "reading.py", "judges/rules")
 """What decides a proposal, in this package."""
@@ -84,12 +88,11 @@ def propose_for_labels(run: Run, labels: pd.DataFrame) -> pd.DataFrame:
     """Propose the type of every snippet whose type is labelled, wherever the run placed it.
 
     ``labels`` are rows of a gold file (gold.Gold). Returns those with an ``unknown_type`` about
-    snippets of the run, with the columns repository, path, start_line, qualname, unknown_type,
-    type and reason, and keeps them (``label_types.parquet``). Raises GoldError on a type that is
-    none.
+    snippets of the run, with the columns ``LABEL_COLUMNS``, and keeps them
+    (``label_types.parquet``). Raises GoldError on a type, or a special case, that is none.
     """
     typed = _typed(labels)
-    keys = typed[["repository", "path", "start_line", "unknown_type"]].to_csv(index=False)
+    keys = typed[[*KEY, "unknown_type", "special_cases"]].to_csv(index=False)
     inputs = {name: run.sha256(name) for name in (FILES, SNIPPETS, CLASSES)}
     inputs["labels"] = hashlib.sha256(keys.encode()).hexdigest()
     artifact = Artifact("types", {"rules_sha256": _rules_sha256()}, inputs)
@@ -104,17 +107,17 @@ def _typed_proposals(run: Run, typed: pd.DataFrame) -> pd.DataFrame:
     for repository in typed["repository"].unique():
         of_repository = typed[typed["repository"] == repository]
         by_hand = {
-            (path, line): type_
-            for path, line, type_ in of_repository[
-                ["path", "start_line", "unknown_type"]
+            (path, line): said
+            for path, line, *said in of_repository[
+                ["path", "start_line", "unknown_type", "special_cases"]
             ].itertuples(index=False)
         }
         snippets = [s for s in corpus.snippets(repository) if (s.path, s.start_line) in by_hand]
         rows += [
             (
                 *(s.repository, s.path, s.start_line, s.qualname),
-                by_hand[s.path, s.start_line],
-                *(proposal.type.value, proposal.reason),
+                *by_hand[s.path, s.start_line],
+                *(proposal.type.value, proposal.reason, written(proposal.special_cases)),
             )
             for s, proposal in _proposals(corpus, repository, snippets)
         ]
@@ -122,16 +125,19 @@ def _typed_proposals(run: Run, typed: pd.DataFrame) -> pd.DataFrame:
 
 
 def _typed(labels: pd.DataFrame) -> pd.DataFrame:
+    """Return the labels that have a type, with ``special_cases`` as special_cases.written."""
     if "unknown_type" not in labels.columns:
-        return labels.head(0).assign(unknown_type="")
-    typed = labels[labels["unknown_type"] != ""]
-    for row in typed[~typed["unknown_type"].isin(list(UnknownType))].itertuples():
-        raise GoldError(
-            f"Expected an unknown_type out of {', '.join(UnknownType)}, found "
-            f"{row.unknown_type!r} at {row.repository} {row.path} {row.start_line}; mend it, or "
-            f"leave it empty."
-        )
-    return typed
+        return labels.head(0).assign(unknown_type="", special_cases="")
+    said = labels if "special_cases" in labels.columns else labels.assign(special_cases="")
+    typed = said[(said["unknown_type"] != "") | (said["special_cases"] != "")]
+    cases = []
+    for *place, type_, text in typed[[*KEY, "unknown_type", "special_cases"]].itertuples(
+        index=False
+    ):
+        where = f"the label of {' '.join(map(str, place))}"
+        found = checked_cases(text, checked_type(type_, where) if type_ else "", where)
+        cases.append("" if found is None else written(found))
+    return typed.assign(special_cases=cases)
 
 
 def _proposals(

@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from classify.classification import PLACEMENTS
-from classify.designs import Design
+from classify.designs import Design, Within
 from classify.errors import GoldError
 from classify.gold import Gold, match
+from classify.margins import vote_margins
 from classify.metrics import LOSSES
 from classify.sampling import (
     Stratum,
@@ -19,12 +20,14 @@ from classify.sampling import (
     draw_random,
     draw_stratified,
     draw_thesis,
+    fewest_labels,
     half_width,
     kish,
     labels_needed,
     strata_of,
 )
 from mining.artifacts import Run, write_atomically
+from mining.study import Study
 
 COLUMNS = [
     "repository",
@@ -46,6 +49,7 @@ DEFAULT_LABELS = {Design.RANDOM: 200, Design.STRATIFIED: 200, Design.THESIS: 30}
 
 
 def write_queue(
+    study: Study,
     run: Run,
     out: Path,
     design: Design,
@@ -62,8 +66,10 @@ def write_queue(
     ``wanted`` is the half-width that the weighted F1's interval shall have: without ``labels``,
     as many are drawn as it needs. ``gold`` holds labels by which the error rates of the strata
     are known; without them they are guessed. With ``losses_only`` the population is what the
-    run placed as a loss. Beside the queue, ``<out>.design.json`` says which stratum is which: it
-    is for who evaluates, not for who labels. Raises GoldError if ``out`` is there already.
+    run placed as a loss. Strata are made by placement and vote margin where the judge voted more
+    than once, else by placement and kind. Beside the queue, ``<out>.design.json`` says which
+    stratum is which: it is for who evaluates, not for who labels. Raises GoldError if ``out`` is
+    there already, and if so few are to be drawn that strata would have none.
     """
     for path in (out, _design_path(out)):
         if path.exists():
@@ -72,6 +78,10 @@ def write_queue(
                 f"name with --out, or move it away."
             )
     population = run.read(PLACEMENTS)
+    within = Within.KIND
+    if design is Design.STRATIFIED and (margins := vote_margins(study, run)) is not None:
+        within = Within.MARGIN
+        population[within.value] = margins
     labelled = match(gold.rows, population).rows if gold is not None else None
     if losses_only or design is Design.THESIS:
         population = population[population["placement"].isin(LOSSES)]
@@ -80,14 +90,19 @@ def write_queue(
             f"Expected snippets to draw from in {run.path(PLACEMENTS)}, found none"
             f"{' placed as a loss' if losses_only or design == 'thesis' else ''}."
         )
-    strata = strata_of(population, labelled)
+    strata = strata_of(population, labelled, within)
     needed = None if wanted is None else labels_needed(strata, design, wanted, confidence)
     n = min(labels or needed or DEFAULT_LABELS[design], len(population))
+    if design is Design.STRATIFIED and n < (fewest := fewest_labels(strata)):
+        raise GoldError(
+            f"Expected {fewest} labels or more, a few of each of the {len(strata)} strata, found "
+            f"{n}; draw more with --labels, or take --design random."
+        )
     match design:
         case Design.RANDOM:
             rows = draw_random(population, n, seed)
         case Design.STRATIFIED:
-            rows = draw_stratified(population, strata, allocation(strata, n), seed)
+            rows = draw_stratified(population, strata, allocation(strata, n), seed, within)
         case Design.THESIS:
             rows = draw_thesis(population, n, seed)
     said = list(_said(strata, design, rows, wanted, needed, confidence))
@@ -101,7 +116,7 @@ def write_queue(
         "error_rates": rates,
     }
     text = rows[COLUMNS].to_csv(index=False, lineterminator="\n")
-    write_atomically(_design_path(out), _design(run, design, settings, strata, rows))
+    write_atomically(_design_path(out), _design(run, design, settings, strata, within, rows))
     write_atomically(out, text)
     return [
         f"sample: {len(rows)} of {len(population)} snippets, error rates {rates}",
@@ -146,9 +161,10 @@ def _design(
     design: Design,
     settings: Mapping[str, object],
     strata: Sequence[Stratum],
+    within: Within,
     rows: pd.DataFrame,
 ) -> str:
-    expected = {(s.placement, s.kind): s.error for s in strata}
+    expected = {(s.placement, s.part): s.error for s in strata}
     found = []
     for _, first in (
         rows.drop_duplicates("sampling_stratum").sort_values("sampling_stratum").iterrows()
@@ -160,10 +176,11 @@ def _design(
         }
         match design:
             case Design.STRATIFIED:
-                key = (str(first["placement"]), str(first["kind"]))
+                key = (str(first["placement"]), str(first[within]))
                 if pd.isna(first["placement"]):
                     key = ("unplaced", key[1])
-                stratum |= {"placement": key[0], "kind": key[1], "expected_error": expected[key]}
+                stratum |= {"placement": key[0], within.value: key[1]}
+                stratum["expected_error"] = expected[key]
             case Design.THESIS:
                 stratum["repository"] = str(first["repository"])
         found.append(stratum)

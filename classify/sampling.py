@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from classify.designs import Design
+from classify.designs import Design, Margin, Within
 from classify.metrics import CATEGORIES, LOSSES, UNPLACED, linearised_weighted_f1, wilson
 
 AT_LEAST = 2
@@ -21,6 +21,11 @@ AT_LEAST = 2
 
 GUESSED_ERROR = dict.fromkeys(LOSSES, 0.2) | {"no_loss": 0.02, UNPLACED: 0.5}
 """The share of wrong placements that is taken for each placement, where none was measured."""
+
+_GUESSED_AT_MARGIN = {Margin.UNANIMOUS: 0.5, Margin.CLEAR: 1.5, Margin.CLOSE: 3.0}
+"""How many times as often as other placements those of a vote margin are taken to be wrong."""
+
+_GUESSED_AT_MOST = 0.5
 
 _MEASURED_LIKE = 2.0
 """As many labels as these the guess counts for, beside what was measured."""
@@ -31,14 +36,15 @@ _PARTS = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """Snippets that are drawn from together: those of one placement and kind.
+    """Snippets that are drawn from together: those of one placement and one part of it.
 
-    ``true`` holds the shares of the true categories that are expected among them, in the order
-    of metrics.CATEGORIES.
+    ``part`` is a kind of snippets, or a vote margin (see designs.Within). ``true`` holds the
+    shares of the true categories that are expected among them, in the order of
+    metrics.CATEGORIES.
     """
 
     placement: str
-    kind: str
+    part: str
     size: int
     true: tuple[float, ...]
 
@@ -50,33 +56,48 @@ class Stratum:
         return 1.0 - self.true[CATEGORIES.index(self.placement)]
 
 
-def strata_of(population: pd.DataFrame, labelled: pd.DataFrame | None = None) -> list[Stratum]:
-    """Return the strata of a run's placements, by placement and kind, largest placement first.
+def strata_of(
+    population: pd.DataFrame, labelled: pd.DataFrame | None = None, within: Within = Within.KIND
+) -> list[Stratum]:
+    """Return the strata of a run's placements, by placement and then by the column ``within``.
 
-    ``population`` has the columns placement (missing: unplaced) and kind. What is true in a
-    stratum is taken from ``labelled`` (columns label and placement, as gold.match gives them),
+    ``population`` has the columns placement (missing: unplaced) and ``within``. What is true in a
+    stratum is taken from ``labelled`` (columns label, placement and ``within``, as gold.match
+    gives them): of all labels of its placement, or of those of its placement and vote margin,
     with the guess of ``GUESSED_ERROR`` counting for two labels; without any, from the guess
-    alone, by which a wrong placement may be any other category.
+    alone, by which a wrong placement may be any other category, and is the likelier the closer
+    the votes were.
     """
     placed = population["placement"].fillna(UNPLACED)
-    sizes = population.groupby([placed, population["kind"].astype(str)]).size()
-    expected = {placement: _expected(placement, labelled) for placement in placed.unique()}
+    sizes = population.groupby([placed, population[within].astype(str)]).size()
     return [
-        Stratum(placement, kind, int(sizes.loc[placement, kind]), expected[placement])
+        Stratum(
+            placement,
+            part,
+            int(sizes.loc[placement, part]),
+            _expected(placement, Margin(part) if within is Within.MARGIN else None, labelled),
+        )
         for placement in (*CATEGORIES, UNPLACED)
-        for kind in sorted(sizes.index.get_level_values(1).unique())
-        if (placement, kind) in sizes.index
+        for part in sorted(sizes.index.get_level_values(1).unique())
+        if (placement, part) in sizes.index
     ]
 
 
-def _expected(placement: str, labelled: pd.DataFrame | None) -> tuple[float, ...]:
+def _expected(
+    placement: str, margin: Margin | None, labelled: pd.DataFrame | None
+) -> tuple[float, ...]:
     wrong = GUESSED_ERROR[placement]
+    if margin is not None:
+        wrong = min(_GUESSED_AT_MOST, _GUESSED_AT_MARGIN[margin] * wrong)
     others = len(CATEGORIES) - (placement in CATEGORIES)
     if placement == UNPLACED:
         wrong = 1.0
     shares = np.array([1 - wrong if c == placement else wrong / others for c in CATEGORIES])
     if labelled is not None:
-        labels = labelled.loc[labelled["placement"].fillna(UNPLACED) == placement, "label"]
+        of_stratum = labelled["placement"].fillna(UNPLACED) == placement
+        if margin is not None:
+            of_stratum &= labelled[Within.MARGIN] == margin
+        labels = labelled.loc[of_stratum, "label"]
         seen = np.array([(labels == category).sum() for category in CATEGORIES], dtype=float)
         shares = (seen + _MEASURED_LIKE * shares) / (seen.sum() + _MEASURED_LIKE)
     return tuple(float(share) for share in shares)
@@ -179,7 +200,7 @@ def labels_needed(
     ``wanted`` is its half-width. The thesis's design counts as a random sample; see ``kish``.
     """
     total = sum(each.size for each in strata)
-    low, high = 1, total
+    low, high = fewest_labels(strata) if design is Design.STRATIFIED else 1, total
     while low < high:
         middle = (low + high) // 2
         if _expected_half_width(strata, design, middle, confidence) <= wanted * (1 + 1 / _PARTS):
@@ -202,6 +223,15 @@ def allocation(strata: Sequence[Stratum], n: int) -> list[int]:
     return neyman([each.size for each in strata], deviations_of(strata), n)
 
 
+def fewest_labels(strata: Sequence[Stratum]) -> int:
+    """Return the fewest labels that leave no stratum without the ``AT_LEAST`` that it needs.
+
+    With fewer, nothing would be known of some snippets, and no figure of all of them could be
+    told.
+    """
+    return sum(min(each.size, AT_LEAST) for each in strata)
+
+
 def kish(weights: Sequence[float]) -> float:
     """Return by how much unequal weights inflate a variance: n Σw² / (Σw)² (Kish 1965)."""
     values = np.array(weights, dtype=float)
@@ -214,17 +244,21 @@ def draw_random(population: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
 
 
 def draw_stratified(
-    population: pd.DataFrame, strata: Sequence[Stratum], drawn: Sequence[int], seed: int
+    population: pd.DataFrame,
+    strata: Sequence[Stratum],
+    drawn: Sequence[int],
+    seed: int,
+    within: Within = Within.KIND,
 ) -> pd.DataFrame:
     """Draw so many snippets of each stratum, and mix them.
 
-    Returns rows of ``population`` (columns placement and kind, and others that are kept) with
+    Returns rows of ``population`` (columns placement and ``within``; others are kept) with
     ``sampling_stratum``, a number that does not tell which stratum it is; ``stratum_size`` and
     ``stratum_sampled``, whose quotient is the snippet's weight; and
     ``inclusion_probability``. Each stratum's draw depends on the seed and the stratum alone.
     """
-    key = population["placement"].fillna(UNPLACED) + "/" + population["kind"].astype(str)
-    wanted = {f"{s.placement}/{s.kind}": n for s, n in zip(strata, drawn, strict=True)}
+    key = population["placement"].fillna(UNPLACED) + "/" + population[within].astype(str)
+    wanted = {f"{s.placement}/{s.part}": n for s, n in zip(strata, drawn, strict=True)}
     return _drawn(population, key, wanted, seed)
 
 

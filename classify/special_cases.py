@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from enum import StrEnum
 
 from tree_sitter import Node
@@ -27,6 +28,26 @@ class SpecialCase(StrEnum):
     """Loss and gradient are returned."""
     OPTIMIZER_VALUE_RETURNED = "optimizer_value_returned"
     """Loss and updated weights are returned."""
+
+
+NO_SPECIAL_CASE = "none"
+"""What a reader's labels say of a standalone loss that is none of them; nothing, where the reader
+was not asked."""
+
+
+def written(cases: Collection[SpecialCase]) -> str:
+    """Return special cases as labels hold them: in the order of the table, with ``;`` between."""
+    return ";".join(case for case in SpecialCase if case in cases) or NO_SPECIAL_CASE
+
+
+def read(text: str) -> frozenset[SpecialCase] | None:
+    """Return the special cases that labels hold, None where they say nothing of them.
+
+    Raises ValueError if one is none.
+    """
+    if text in ("", NO_SPECIAL_CASE):
+        return frozenset() if text else None
+    return frozenset(SpecialCase(case.strip()) for case in text.split(";"))
 
 
 _REGULARIZATION = re.compile(

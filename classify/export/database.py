@@ -38,8 +38,9 @@ def write_database(path: Path, study: Study, run: Run, snippets: pd.DataFrame) -
     asks = rests_on.asks[rests_on.asks["snippet_id"].isin(snippets["snippet_id"])]
     with closing(sqlite3.connect(run.path(STORE))) as store:
         votes = pd.read_sql(
-            "SELECT prompt_sha256, draw, text, finish_reason, prompt_tokens, output_tokens, engine"
-            " FROM votes WHERE judge_sha256 = ? ORDER BY prompt_sha256, draw",
+            "SELECT prompt_sha256, draw, text, finish_reason, prompt_tokens, output_tokens, engine,"
+            " seed, answered_at FROM counted_votes WHERE judge_sha256 = ?"
+            " ORDER BY prompt_sha256, draw",
             store,
             params=[rests_on.judge.sha256],
         )
@@ -54,7 +55,7 @@ def write_database(path: Path, study: Study, run: Run, snippets: pd.DataFrame) -
         add("files", run.read(FILES, files), ["repository", "path"], _REPOSITORY)
         add("snippets", snippets.drop(columns=OF_PLACEMENT), ["snippet_id"], _REPOSITORY)
         add("placements", snippets[["snippet_id", *OF_PLACEMENT]], ["snippet_id"], of_snippet)
-        add("asks", asks, ["snippet_id", "question"], of_snippet)
+        add("asks", asks, ["snippet_id", "question", "apart"], of_snippet)
         add("votes", votes, ["prompt_sha256", "draw"])
         database.execute("CREATE INDEX asks_by_prompt ON asks (prompt_sha256)")
         database.execute("CREATE INDEX snippets_by_repository ON snippets (repository)")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+from classify.adjudication import agreement_lines
 from classify.errors import GoldError
-from classify.export import Format, huggingface, label_studio
+from classify.export import Format, argilla, huggingface, label_studio
 from classify.export.database import write_database
 from classify.export.snippets import only, snippets_table
 from classify.labels import read_queue
+from classify.readings import Readings, adjudicate
 from classify.rendering import Table
 from mining.artifacts import Run, write_atomically
 from mining.errors import InputError
@@ -48,6 +51,11 @@ def export(
             folder = new_folder(out)
             write_atomically(folder / "tasks.json", label_studio.tasks(frame))
             write_atomically(folder / "interface.xml", label_studio.interface())
+        case Format.ARGILLA:
+            folder = new_folder(out)
+            write_atomically(folder / argilla.RECORDS, argilla.records(frame))
+            write_atomically(folder / argilla.SETTINGS, argilla.settings())
+            write_atomically(folder / argilla.DATASET, argilla.dataset(f"lossplace {study.name}"))
         case Format.CSV:
             write_atomically(out, Table("snippets", "", frame).to_csv())
         case Format.SQLITE:
@@ -62,24 +70,40 @@ def export(
 
 
 def import_labels(labels: Path, out: Path) -> list[str]:
-    """Turn an export of Label Studio's (JSON) into a gold file; return what is to be said.
+    """Turn an export of Label Studio's or Argilla's (JSON) into gold; return what is to be said.
 
-    Raises GoldError if it is no such export.
+    A snippet that its readers labelled alike, be it one or more, has their label; any other is
+    contested. Raises GoldError if the file is no such export, or ``out`` is the same file.
     """
+    if out.exists() and labels.exists() and out.samefile(labels):
+        raise GoldError(
+            f"Expected another file for the gold than {labels}, which holds labels; choose one "
+            "with --out."
+        )
     try:
-        frame = label_studio.gold(labels.read_text("utf-8"))
+        readings = _readings(json.loads(labels.read_text("utf-8")))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise GoldError(
-            f"Expected an export of Label Studio (JSON) at {labels}, found that it is none "
-            f"({reason}); export the project as JSON, not as JSON-MIN or CSV."
+            f"Expected an export of Label Studio or Argilla (JSON) at {labels}, found that it is "
+            f"none ({reason}); export the project of Label Studio as JSON, not as JSON-MIN or CSV, "
+            "or the records of Argilla by dataset.records.to_json."
         ) from error
-    write_atomically(out, Table("gold", "", frame).to_csv())
-    contested = int((frame["contested"] == "true").sum())
-    return [
-        f"import-labels: {len(frame)} labelled snippets, {contested} of them contested",
-        f"written to {out}",
-    ]
+    gold = adjudicate(readings, at_least=1)
+    write_atomically(out, Table("gold", "", gold).to_csv())
+    contested = int((gold["contested"] == "true").sum())
+    readers = len(readings.labels.columns)
+    said = f"import-labels: {len(gold)} labelled snippets, {contested} of them contested"
+    compared = agreement_lines(readings) if readers > 1 else []
+    return [f"{said}; {readers} readers", *compared, f"written to {out}"]
+
+
+def _readings(exported: object) -> Readings:
+    if not isinstance(exported, list):
+        raise ValueError("not a list of tasks or records")
+    if any(isinstance(each, dict) and "responses" in each for each in exported):
+        return argilla.readings(exported)
+    return label_studio.readings(exported)
 
 
 def new_folder(path: Path) -> Path:

@@ -27,6 +27,7 @@ _FIELDS = {
         "two speak of its class"
     ),
     "judge": "who answered",
+    "flip_risk": "how likely votes that were left out would have changed a verdict; mostly 0",
     "text": "the code; null where its licence does not let it be passed on, or is not known",
 }
 

@@ -1,4 +1,4 @@
-"""Label Studio: snippets out as tasks, annotations back in as gold. Pure.
+"""Label Studio: snippets out as tasks, annotations back in. Pure.
 
 Nothing in a task says where the judge placed the snippet.
 """
@@ -6,17 +6,18 @@ Nothing in a task says where the judge placed the snippet.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import pandas as pd
 
-from classify.export.snippets import OF_PLACEMENT
-from classify.gold import KEY
+from classify.export.annotations import Annotated, read_annotations
+from classify.export.snippets import LEFT_OUT, OF_PLACEMENT
 from classify.placement import Category
-
-_LEFT_OUT = "The text is left out; read it at the address above."
+from classify.readings import PARTS, Readings
+from classify.special_cases import NO_SPECIAL_CASE, SpecialCase
+from classify.types import STANDALONE, UnknownType
 
 
 def tasks(frame: pd.DataFrame) -> str:
@@ -32,7 +33,7 @@ def tasks(frame: pd.DataFrame) -> str:
                 + ":"
                 + shown["start_line"].map(str),
                 permalink=shown["permalink"].fillna(""),
-                text=shown["text"].fillna(_LEFT_OUT),
+                text=shown["text"].fillna(LEFT_OUT),
             ).to_dict("records")
         ],
         indent=1,
@@ -42,74 +43,71 @@ def tasks(frame: pd.DataFrame) -> str:
 
 def interface() -> str:
     """Return the labelling interface that the tasks are for, in Label Studio's XML."""
-    choices = "".join(f"    <Choice value={quoteattr(each)}/>\n" for each in Category)
-    return (
-        "<View>\n"
-        '  <Header value="$where"/>\n'
-        '  <Text name="address" value="$permalink"/>\n'
-        '  <View style="white-space: pre-wrap; font-family: monospace">\n'
-        '    <Text name="code" value="$text"/>\n'
-        "  </View>\n"
-        '  <Choices name="label" toName="code" choice="single" required="true">\n'
-        f"{choices}"
-        "  </Choices>\n"
-        '  <TextArea name="note" toName="code"/>\n'
-        "</View>\n"
+    of_unknown = f'visibleWhen="choice-selected" whenTagName="label" {_when(Category.LOSS_UNKNOWN)}'
+    of_standalone = f'visibleWhen="choice-selected" whenTagName="unknown_type" {_when(*STANDALONE)}'
+    cases = [*SpecialCase, NO_SPECIAL_CASE]
+    return "".join(
+        [
+            "<View>\n",
+            '  <Header value="$where"/>\n',
+            '  <Text name="address" value="$permalink"/>\n',
+            '  <View style="white-space: pre-wrap; font-family: monospace">\n',
+            '    <Text name="code" value="$text"/>\n',
+            "  </View>\n",
+            _choices("label", Category, 'choice="single" required="true"'),
+            f"  <View {of_unknown}>\n",
+            _choices("unknown_type", UnknownType, 'choice="single"'),
+            "  </View>\n",
+            f"  <View {of_standalone}>\n",
+            _choices("special_cases", cases, 'choice="multiple"'),
+            "  </View>\n",
+            '  <TextArea name="note" toName="code"/>\n',
+            "</View>\n",
+        ]
     )
 
 
-def gold(export: str) -> pd.DataFrame:
-    """Read an export of all annotations (JSON) as rows of a gold file.
+def _choices(name: str, values: Iterable[str], attributes: str) -> str:
+    choices = "".join(f"    <Choice value={quoteattr(each)}/>\n" for each in values)
+    return f'  <Choices name="{name}" toName="code" {attributes}>\n{choices}  </Choices>\n'
 
-    Each annotated task is a row with what the task held, but for its text; ``label``;
-    ``contested``, true where readers differ, with an empty label; and ``readers``, how many
-    there were. Raises ValueError, which says what is wrong.
+
+def _when(*values: str) -> str:
+    return f"whenChoiceValue={quoteattr(','.join(values))}"
+
+
+def readings(exported: list[Any]) -> Readings:
+    """Return what the annotators of an export say.
+
+    ``exported`` are the tasks with all annotations, as Label Studio writes them in JSON. Raises
+    ValueError, which says what is wrong.
     """
-    exported = json.loads(export)
-    if not isinstance(exported, list):
-        raise ValueError("not a list of tasks")
-    rows = []
-    for number, task in enumerate(exported, 1):
-        try:
-            labels = [
-                label
-                for annotation in task["annotations"]
-                if not annotation.get("was_cancelled")
-                for label in _labels(annotation["result"])
-            ]
-            place = {key: task["data"][key] for key in KEY}
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"task {number} has no {error}") from None
-        unknown = sorted(set(labels) - set(Category))
-        if unknown:
-            raise ValueError(f"task {number} has the label {unknown[0]!r}")
-        if labels:
-            agreed = len(set(labels)) == 1
-            more = {
-                k: v for k, v in task["data"].items() if k not in _NOT_IN_GOLD and v is not None
-            }
-            rows.append(
-                {
-                    **place,
-                    **more,
-                    "label": labels[0] if agreed else "",
-                    "contested": "false" if agreed else "true",
-                    "readers": len(labels),
-                }
-            )
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    last = ["label", "contested", "readers"]
-    ordered = [*KEY, *(c for c in columns if c not in {*KEY, *last}), *last]
-    return pd.DataFrame(rows, columns=ordered)
+    return read_annotations(exported, "task", _annotated)
 
 
-_NOT_IN_GOLD = frozenset({"text", "where", "permalink", "license"})
+def _annotated(task: Mapping[str, Any]) -> Annotated:
+    return Annotated(
+        task["data"],
+        [
+            (_reader(annotation), _said(annotation["result"]))
+            for annotation in task["annotations"]
+            if not annotation.get("was_cancelled")
+        ],
+    )
 
 
-def _labels(result: Sequence[dict[str, Any]]) -> list[str]:
-    return [
-        str(choice)
+def _reader(annotation: Mapping[str, Any]) -> str:
+    """Return who annotated: an email address, or the number that Label Studio knows them by."""
+    by = annotation.get("completed_by", "reader")
+    return str(by.get("email") or by["id"]) if isinstance(by, dict) else str(by)
+
+
+def _said(result: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the answer to each question; several are put together with ``;``."""
+    return {
+        each["from_name"]: (";" if "choices" in each["value"] else "; ").join(
+            each["value"].get("choices") or each["value"].get("text") or []
+        )
         for each in result
-        if each["from_name"] == "label"
-        for choice in each["value"]["choices"]
-    ]
+        if each["from_name"] in PARTS
+    }

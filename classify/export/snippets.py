@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from classify.classification import PLACEMENTS
+from classify.classification import COLUMNS as PLACEMENT_COLUMNS
+from classify.classification import PLACEMENTS, SNIPPET_COLUMNS
 from classify.errors import GoldError
 from classify.labelling import permalink
 from classify.labels import Queue
-from classify.questions import Question
 from mining.artifacts import Run
 from mining.errors import ArtifactError
 from mining.extraction import Corpus
@@ -26,12 +26,15 @@ OF_SNIPPET = {
     "class_qualname": "str",
     "code_sha256": "str",
 }
-OF_PLACEMENT = ["placement", *(question.value for question in Question), "judge", "reason"]
+LEFT_OUT = "The text is left out; read it at the address above."
+"""What a labelling tool shows in place of a text that may not be passed on."""
+OF_PLACEMENT = [name for name in PLACEMENT_COLUMNS if name not in SNIPPET_COLUMNS]
+"""What the judge says of a snippet: nothing for a reader to see."""
 COLUMNS = {
     **OF_SNIPPET,
     "license": "str",
     "permalink": "str",
-    **dict.fromkeys(OF_PLACEMENT, "str"),
+    **{name: PLACEMENT_COLUMNS[name] for name in OF_PLACEMENT},
     "text": "str",
 }
 """Of ``snippets_table``. ``license`` is an SPDX identifier, null where none is known;

@@ -6,6 +6,7 @@ A bundle is itself a finished run, without the texts that may not be passed on, 
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import sqlite3
 import zipfile
@@ -20,6 +21,7 @@ import pandas as pd
 
 from classify import pipeline
 from classify.classification import PLACEMENTS, STORE, names_known_loss
+from classify.costs import COSTS
 from classify.evidence import Evidence, evidence
 from classify.paper import FOLDER as PAPER
 from classify.prompts import read_prompts
@@ -44,24 +46,32 @@ from mining.artifacts import Artifact, Run, file_sha256, write_atomically
 from mining.errors import ArtifactError, InputError
 from mining.extraction import CLASSES, DROPPED, FILES, SNIPPETS
 from mining.frameworks import FRAMEWORKS
+from mining.funnel import FUNNEL
+from mining.ledger import LEDGER
 from mining.licenses import Licenses, licenses_of
 from mining.opening import STUDY
 from mining.pages import REPOSITORIES, SEARCH
 from mining.pipeline import CORPUS
-from mining.rank import RANKING
+from mining.rank import RANKING, SENSITIVITY, SENSITIVITY_DRAWS
 from mining.study import Study, write_study
 
 GOLD = "gold.csv"
+LOSS_FUNCTIONS = "loss_functions.csv"
 ARTIFACTS = (
     SEARCH,
+    LEDGER,
     REPOSITORIES,
     RANKING,
+    FUNNEL,
+    SENSITIVITY,
+    SENSITIVITY_DRAWS,
     CORPUS,
     FILES,
     SNIPPETS,
     CLASSES,
     DROPPED,
     PLACEMENTS,
+    COSTS,
     TYPES,
     LABEL_TYPES,
     FRAMEWORKS,
@@ -125,6 +135,8 @@ def _fill(study: Study, run: Run, folder: Path, gold: Path | None, with_text: bo
     prompt_files = {} if rests_on.judge.kind == "rules" else _write_prompts(study, folder)
     if gold is not None:
         shutil.copyfile(gold, folder / GOLD)
+    if study.placement.loss_functions is not None:
+        shutil.copyfile(study.placement.loss_functions, folder / LOSS_FUNCTIONS)
     public = _public(study, folder, gold is not None, bool(prompt_files))
     write_study(public, folder / STUDY)
     for name in ARTIFACTS:
@@ -134,6 +146,7 @@ def _fill(study: Study, run: Run, folder: Path, gold: Path | None, with_text: bo
                 shutil.copyfile(run.path(file), package.path(file))
     pipeline.paper(public, package)  # while the texts are there, which some tables need
 
+    note_names_loss(package.path(SNIPPETS), names_known_loss(study.placement))
     _strip(package, licenses, _private(study, run))
     texts = package.read(SNIPPETS, ["code_sha256", "text"]).dropna()
     going_out = frozenset(texts["code_sha256"])
@@ -149,7 +162,6 @@ def _fill(study: Study, run: Run, folder: Path, gold: Path | None, with_text: bo
 
 def _strip(package: Run, licenses: Licenses, private: Callable[[str], str]) -> None:
     """Take out what may not be passed on, and have the sidecars name the new hashes."""
-    note_names_loss(package.path(SNIPPETS), names_known_loss())
     for name in (SNIPPETS, FILES):
         leave_out_texts(package.path(name), licenses.allows)
     for name in (CORPUS, DROPPED):
@@ -175,6 +187,7 @@ def _public(study: Study, folder: Path, has_gold: bool, has_prompts: bool) -> St
             "corpus": corpus.model_copy(
                 update={
                     "local": corpus.local and folder / "corpus",
+                    "commits": corpus.commits and folder / CORPUS,
                     "clone_url": without_credentials(corpus.clone_url),
                 }
             ),
@@ -186,6 +199,11 @@ def _public(study: Study, folder: Path, has_gold: bool, has_prompts: bool) -> St
             ),
             "prompts": study.prompts.model_copy(
                 update={"folder": folder / "prompts" if has_prompts else None}
+            ),
+            "placement": study.placement.model_copy(
+                update={
+                    "loss_functions": study.placement.loss_functions and folder / LOSS_FUNCTIONS
+                }
             ),
             "evaluation": study.evaluation.model_copy(
                 update={"gold": folder / GOLD if has_gold else None}
@@ -225,15 +243,19 @@ def _write_prompts(study: Study, folder: Path) -> dict[str, str]:
 def _facts(study: Study, package: Run, rests_on: Evidence, prompt_files: dict[str, str]) -> Facts:
     corpus, snippets = package.read(CORPUS), package.read(SNIPPETS, ["text"])
     with closing(sqlite3.connect(f"file:{package.path(STORE)}?mode=ro", uri=True)) as store:
-        votes = pd.read_sql("SELECT * FROM votes ORDER BY prompt_sha256, draw", store)
-        (refused,) = store.execute("SELECT count(*) FROM refusals").fetchone()
+        votes = pd.read_sql("SELECT * FROM counted_votes ORDER BY prompt_sha256, draw", store)
+        (refused,) = store.execute("SELECT count(*) FROM failures").fetchone()
     votes = votes.groupby("prompt_sha256").head(rests_on.votes)
+    limits = ", ".join(map(str, sorted(set(votes["max_tokens"]) - {0})))
+    judge = rests_on.judge
+    if limits:
+        judge = dataclasses.replace(judge, text={**judge.text, "max_tokens": limits})
     words = {True: "yes", False: "no", None: "none"}
     said = pd.Series([words[decision(text)] for text in votes["text"]], votes.index, "str")
     ranking = package.sidecar(RANKING)
     return Facts(
         lossplace=version("lossplace"),
-        judge=rests_on.judge,
+        judge=judge,
         engines=tuple(sorted(votes["engine"].unique())),
         votes_each=rests_on.votes,
         prompts=votes["prompt_sha256"].nunique(),
@@ -241,7 +263,7 @@ def _facts(study: Study, package: Run, rests_on: Evidence, prompt_files: dict[st
         refused=refused,
         decisions={each: int((said == each).sum()) for each in ("yes", "no", "none")},
         tokens=(
-            int(votes.groupby("prompt_sha256")["prompt_tokens"].max().sum()),
+            int(votes["prompt_tokens"].sum()),
             int(votes["output_tokens"].sum()),
         ),
         prompt_files=prompt_files,
@@ -253,17 +275,23 @@ def _facts(study: Study, package: Run, rests_on: Evidence, prompt_files: dict[st
         with_text=int(snippets["text"].notna().sum()),
         snippets=len(snippets),
         unplaced=int(package.read(PLACEMENTS, ["placement"])["placement"].isna().sum()),
-        placement=study.placement.model_dump(),
+        placement=study.placement.model_dump(exclude={"loss_functions"}),
         evaluation=pipeline.evaluate(study, package) if study.evaluation.gold else None,
     )
 
 
 def _write_documents(package: Run, study: Study, facts: Facts, licenses: Licenses) -> None:
     folder = package.folder
-    has_gold = study.evaluation.gold is not None
     write_atomically(
         folder / "README.md",
-        readme(study.name, facts.with_text, facts.snippets, has_gold, bool(facts.prompt_files)),
+        readme(
+            study.name,
+            facts.with_text,
+            facts.snippets,
+            has_gold=study.evaluation.gold is not None,
+            has_prompts=bool(facts.prompt_files),
+            has_loss_functions=study.placement.loss_functions is not None,
+        ),
     )
     write_atomically(folder / "CHECKLIST.md", checklist(facts))
     write_atomically(folder / "CITATION.cff", citation(study.name))

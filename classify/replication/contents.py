@@ -80,10 +80,11 @@ def write_votes(
         store.execute("INSERT INTO judges SELECT * FROM run.judges WHERE judge_sha256 = ?", judge)
         store.execute(
             "INSERT INTO prompts SELECT prompt_sha256, question, code_sha256,"
-            " CASE WHEN goes_out(code_sha256) THEN messages ELSE '' END"
+            " CASE WHEN goes_out(code_sha256) THEN messages ELSE '' END, version, template_sha256"
             " FROM run.prompts JOIN wanted USING (prompt_sha256) ORDER BY prompt_sha256"
         )
-        for table in ("votes", "refusals"):
+        store.execute("INSERT INTO provenances SELECT * FROM run.provenances")
+        for table in ("votes", "failures"):
             columns = [row[1] for row in store.execute(f"PRAGMA main.table_info({table})")]
             store.execute(
                 f"INSERT INTO {table} SELECT {', '.join(columns)} FROM run.{table}"

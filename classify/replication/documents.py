@@ -11,7 +11,15 @@ from importlib.metadata import PackageNotFoundError, requires, version
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
-def readme(name: str, with_text: int, snippets: int, has_gold: bool, has_prompts: bool) -> str:
+def readme(
+    name: str,
+    with_text: int,
+    snippets: int,
+    *,
+    has_gold: bool,
+    has_prompts: bool,
+    has_loss_functions: bool,
+) -> str:
     """Return README.md of a bundle."""
     left_out = snippets - with_text
     lines = [
@@ -32,8 +40,8 @@ def readme(name: str, with_text: int, snippets: int, has_gold: bool, has_prompts
         "| File | What it holds |",
         "| --- | --- |",
         "| `study.json` | every setting |",
-        "| `repositories.parquet`, `ranking.parquet` | what the search found (absent of a local "
-        "corpus), with stars, forks, licence and score |",
+        "| `repositories.parquet`, `ranking.parquet`, `funnel.parquet` | what the search found "
+        "(absent of a local corpus), with stars, forks, licence and score, and where it ended |",
         "| `corpus.parquet`, `files.parquet`, `classes.parquet`, `dropped.parquet` | what was "
         "read, and what left the flow |",
         "| `snippets.parquet` | each snippet; `names_loss`: whether it names a known loss |",
@@ -44,6 +52,8 @@ def readme(name: str, with_text: int, snippets: int, has_gold: bool, has_prompts
     ]
     if has_gold:
         lines.append("| `gold.csv` | the hand labels |")
+    if has_loss_functions:
+        lines.append("| `loss_functions.csv` | the names of known losses |")
     if has_prompts:
         lines.append("| `prompts/` | what the model was asked |")
     lines += [

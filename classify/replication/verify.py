@@ -23,12 +23,13 @@ from classify.ask import Ballots
 from classify.classification import (
     PLACEMENTS,
     STORE,
+    Plan,
     names_known_loss,
     open_replay,
     placements,
 )
-from classify.errors import MissingVoteError
 from classify.evidence import placed_by
+from classify.gate import RULES_GATE
 from classify.judges import Messages, prompt_sha256
 from classify.judges.replay import ReplayJudge
 from classify.paper import FOLDER as PAPER
@@ -175,10 +176,12 @@ def _texts(study: Study, package: Run, scratch: Run) -> Check:
     corpus = Corpus(scratch, without_texts=True)
     noted = package.read(SNIPPETS).set_index("snippet_id")
     noted = noted[~noted.index.duplicated()]
-    asks = _asks(package)
+    asks: dict[str, list[tuple[Question, str, str]]] = {}
+    for (question, snippet_id, apart), prompt in _asks(package).items():
+        asks.setdefault(snippet_id, []).append((question, apart, prompt))
     judge, _ = placed_by(scratch)
     messages = open_replay(study, corpus, judge).messages
-    names_loss = names_known_loss()
+    names_loss = names_known_loss(study.placement)
     found: list[str] = []
     snippets = asked = 0
     for repository in corpus.repositories:
@@ -195,12 +198,10 @@ def _texts(study: Study, package: Run, scratch: Run) -> Check:
                 found.append(f"{SNIPPETS}: {where} has another code_sha256")
             if names_loss(snippet) != row[NAMES_LOSS]:
                 found.append(f"{SNIPPETS}: {where} names a known loss, or not, against the note")
-            for question in Question:
-                prompt = asks.get((question, snippet.snippet_id))
-                if prompt is not None:
-                    asked += 1
-                    if prompt_sha256(messages(Ask(question, snippet))) != prompt:
-                        found.append(f"{ASKS}: {where} is asked {question} by another prompt")
+            for question, apart, prompt in asks.get(snippet.snippet_id, ()):
+                asked += 1
+                if prompt_sha256(messages(Ask(question, snippet)), apart) != prompt:
+                    found.append(f"{ASKS}: {where} is asked {question} by another prompt")
     return Check(f"hashes of {snippets} snippets with text, and of {asked} prompts", _some(found))
 
 
@@ -208,20 +209,31 @@ def _placements(study: Study, package: Run, scratch: Run) -> Check:
     """Place every snippet anew by the stored votes."""
     noted = package.read(SNIPPETS, ["snippet_id", NAMES_LOSS])
     names_loss = dict(zip(noted["snippet_id"], noted[NAMES_LOSS], strict=True))
-    judge, votes = placed_by(scratch)
+    judge, rule = placed_by(scratch)
+    theirs = package.read(PLACEMENTS)
+    # the gate reads texts, which may not be here
+    asks = _asks(package)
+    asked_to_train = {id_ for question, id_, _ in asks if question is Question.TRAINING_LOOP}
+    gated = set(theirs.loc[theirs["reason"] == RULES_GATE, "snippet_id"])
+    plan = Plan(
+        study.placement,
+        study.savings,
+        lambda snippet: bool(names_loss[snippet.snippet_id]),
+        lambda snippet: snippet.snippet_id not in gated,
+        lambda snippet: snippet.snippet_id in asked_to_train,
+    )
     with Store(scratch.path(STORE)) as store:
         ballots = Ballots(
-            store, ReplayJudge(judge), _missing, votes, store.refusals(judge), _asks(package)
+            store,
+            ReplayJudge(judge),
+            _never_asked,
+            rule,
+            store.reasons(judge),
+            study.savings.equal_code,
+            prompts=asks,
         )
-        ours = placements(
-            Corpus(scratch, without_texts=True),
-            study.placement,
-            ballots,
-            True,
-            lambda snippet: bool(names_loss[snippet.snippet_id]),
-            "replaying",
-        )
-    theirs = package.read(PLACEMENTS)
+        corpus = Corpus(scratch, without_texts=True)
+        ours = placements(scratch, corpus, plan, ballots)
     agreeing = f"{len(ours)} placements, from the votes on {ballots.spent.stored} prompts"
     return Check(agreeing, _some(_rows_differing(ours, theirs)))
 
@@ -251,21 +263,20 @@ def _has_numbers(path: Path) -> bool:
     return path.suffix in _NUMBERS
 
 
-def _asks(package: Run) -> dict[tuple[Question, str], str]:
+def _asks(package: Run) -> dict[tuple[Question, str, str], str]:
     asks = package.read(ASKS)
     return {
-        (Question(question), snippet_id): prompt
-        for snippet_id, question, prompt in asks.itertuples(index=False, name=None)
+        (Question(question), snippet_id, apart): prompt
+        for snippet_id, question, apart, prompt in asks.itertuples(index=False, name=None)
     }
 
 
-def _missing(ask: Ask) -> Messages:
-    """Stand for what renders a prompt: in a bundle, all that is needed is answered."""
-    snippet = ask.snippet
-    raise MissingVoteError(
-        f"Expected the votes on {ask.question} about {snippet.repository}:{snippet.path}:"
-        f"{snippet.start_line}, found too few; get the bundle anew."
-    )
+def _never_asked(ask: Ask) -> Messages:
+    """Stand for the prompt of an ask that no bundle knows: there are no votes on it.
+
+    Not every function of a class is asked, once one has said yes; see placement.place.
+    """
+    return ((ask.question, ask.snippet.snippet_id),)
 
 
 def _rows_differing(ours: pd.DataFrame, theirs: pd.DataFrame) -> Iterator[str]:

@@ -128,7 +128,7 @@ def test_a_judged_run_leaves_out_messages_and_keeps_refusals_and_ties(by_model):
     _, run, folder, _ = by_model
     with closing(sqlite3.connect(f"file:{folder / STORE}?mode=ro", uri=True)) as store:
         messages = dict(store.execute("SELECT code_sha256, messages FROM prompts"))
-        (refused,) = store.execute("SELECT count(*) FROM refusals").fetchone()
+        (refused,) = store.execute("SELECT count(*) FROM failures").fetchone()
     texts = Run(folder).read(SNIPPETS)
     sent = set(texts.loc[texts["text"].notna(), "code_sha256"])
     assert {code for code, text in messages.items() if text} == sent & set(messages)
