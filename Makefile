@@ -5,13 +5,17 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint test-vllm clean
+.PHONY: demo test test-browser lint test-vllm vendor clean
 
 demo: $(VENV)/.installed
 	$(BIN)/lossplace run data/studies/sample.toml
 
 test: $(VENV)/.installed-test
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile -m "not browser"
+
+# the report in a real browser: Chromium must be on the PATH, .ci/install-chromium puts it there
+test-browser: $(VENV)/.installed-test
+	$(BIN)/pytest -m browser
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff format --check .
@@ -21,6 +25,10 @@ lint: $(VENV)/.installed-lint
 # the tests of the judges that run a model, on vLLM's CPU build
 test-vllm: $(VENV)/.installed-vllm
 	$(BIN)/pytest -m vllm
+
+# the libraries of the report's pages, again from npm; their hashes must be the known ones
+vendor:
+	.ci/vendor
 
 clean:
 	rm -rf $(VENV) runs dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -93,6 +93,7 @@ def write_run(run: Run, repositories: int, placements: int) -> Path:
             "position": np.arange(repositories) // QUERIES + 1,
             "score": 1.0,
             "commit": "c" * 40,
+            "committed_at": "2024-01-01T00:00:00Z",
             "tree_sha256": "0" * 64,
             "python_files": 10,
             "reason": None,
@@ -124,6 +125,7 @@ def write_run(run: Run, repositories: int, placements: int) -> Path:
             "model_definition": None,
             "judge": "rules",
             "reason": None,
+            "flip_risk": 0.0,
         }
     )
     run.write(PLACEMENTS, placed[list(COLUMNS)].astype(COLUMNS), Artifact("classify", {}, {}))

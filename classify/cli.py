@@ -6,12 +6,14 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from classify.designs import Design, Unit
+from classify.errors import BudgetSpentError
 from classify.export import Format
+from classify.placement import Verdict
 from mining.cli import (
     LocalOption,
     RunDirOption,
@@ -30,6 +32,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+BUDGET_SPENT = 3
+"""The exit status of a run that ended by its budget: neither finished nor failed."""
 
 GoldOption = Annotated[
     Path | None, typer.Option("--gold", help="Hand labels (CSV) in place of the study's.")
@@ -58,16 +63,139 @@ def run(
         say(lines)
 
 
+@app.command()
+def rank(
+    study: StudyArgument = None,
+    run_dir: RunDirOption = None,
+    weights: WeightsOption = None,
+    top: TopOption = None,
+    sensitivity: Annotated[
+        bool,
+        typer.Option("--sensitivity", help="Also say what other weights would select."),
+    ] = False,
+) -> None:
+    """Score and select the repositories found; with new weights, without the network."""
+    from classify.unplaced import unplaced_lines
+    from mining import pipeline
+    from mining.opening import begin, open_run
+
+    opened = begin(*open_run(study, run_dir, weights=weights, top=top))
+    say([*pipeline.rank(*opened), *unplaced_lines(opened[1])])
+    if sensitivity:
+        say(pipeline.sensitivity(*opened))
+
+
 app.add_typer(mining_app)
 
 
 @app.command()
-def classify(study: StudyArgument = None, run_dir: RunDirOption = None) -> None:
-    """Have the judge answer what is open, and place every snippet."""
+def plan(
+    study: StudyArgument = None,
+    run_dir: RunDirOption = None,
+    pilot: Annotated[
+        int,
+        typer.Option(
+            "--pilot", min=0, help="About so many texts are judged now, and kept; 0 asks nothing."
+        ),
+    ] = 300,
+    seed: SeedOption = 0,
+    tokens_per_second: Annotated[
+        float | None,
+        typer.Option("--tokens-per-second", min=0.001, help="Output tokens, of all GPUs together."),
+    ] = None,
+    gpus: Annotated[
+        int | None, typer.Option("--gpus", min=1, help="How many answer together.")
+    ] = None,
+    price_per_gpu_hour: Annotated[
+        float | None, typer.Option("--price-per-gpu-hour", min=0.0, help="In any currency.")
+    ] = None,
+    price_in: Annotated[
+        float | None,
+        typer.Option("--price-in", min=0.0, help="Of a million tokens of prompts."),
+    ] = None,
+    price_out: Annotated[
+        float | None,
+        typer.Option("--price-out", min=0.0, help="Of a million tokens of answers."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what classifying will cost: asks, votes, tokens, hours and money."""
     from classify import pipeline
+    from classify.plan import Terms
     from mining.opening import begin, open_run
 
-    say(pipeline.classify(*begin(*open_run(study, run_dir))))
+    opened = open_run(study, run_dir)
+    terms = Terms(gpus, tokens_per_second, price_per_gpu_hour, price_in, price_out)
+    planned = pipeline.plan(*(begin(*opened) if pilot else opened), terms, pilot=pilot, seed=seed)
+    if as_json:
+        typer.echo(json.dumps(planned.to_json(), indent=1))
+    else:
+        say(planned.lines())
+
+
+@app.command()
+def classify(
+    study: StudyArgument = None,
+    run_dir: RunDirOption = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option("--max-tokens", min=1, help="End after so many tokens; exit status 3."),
+    ] = None,
+    max_hours: Annotated[
+        float | None,
+        typer.Option("--max-hours", min=0.0, help="End after so many hours; exit status 3."),
+    ] = None,
+    retry_errors: Annotated[
+        bool,
+        typer.Option("--retry-errors", help="Ask again also what the judge refused for good."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be asked and voided, and end.")
+    ] = False,
+) -> None:
+    """Have the judge answer what is open, and place every snippet."""
+    from classify import pipeline, standing
+    from classify.ask import Budget
+    from mining.opening import begin, open_run
+
+    opened = open_run(study, run_dir)
+    if dry_run:
+        say(standing.dry_run(*opened, retry_errors=retry_errors))
+        return
+    budget = Budget(max_tokens, max_hours)
+    say(pipeline.classify(*begin(*opened), retry_errors=retry_errors, budget=budget))
+
+
+@app.command()
+def replay(
+    study: StudyArgument = None,
+    run_dir: RunDirOption = None,
+    votes: Annotated[
+        int | None, typer.Option("--votes", min=1, help="Count so many votes on each question.")
+    ] = None,
+    ties: Annotated[
+        Verdict | None, typer.Option("--ties", help="What a tie decides: yes, no or none.")
+    ] = None,
+    gate: Annotated[
+        Literal["as_text", "as_printed"] | None,
+        typer.Option("--gate", help="When loss_related is asked: as_text or as_printed."),
+    ] = None,
+    bases: Annotated[
+        Literal["follow", "ignore"] | None,
+        typer.Option("--bases", help="Whether base classes count: follow or ignore."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how Table 4.1 moves by other rules, from stored votes alone; the run stays as it is."""
+    from classify.replay import Rules
+    from classify.replay import replay as replay_run
+    from mining.opening import open_run
+
+    replayed = replay_run(*open_run(study, run_dir), Rules(votes, ties, gate, bases))
+    if as_json:
+        typer.echo(json.dumps(replayed.to_json(), indent=1))
+    else:
+        say(replayed.lines())
 
 
 @app.command()
@@ -118,6 +246,46 @@ def paper(
 
 
 @app.command()
+def report(
+    study: StudyArgument = None,
+    run_dir: RunDirOption = None,
+    gold: GoldOption = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="Another run, to compare this one with."),
+    ] = None,
+    public: Annotated[
+        bool,
+        typer.Option("--public", help="Leave out the code that may not be passed on."),
+    ] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve it on this machine's loopback, until Ctrl-C.")
+    ] = False,
+    queue: Annotated[
+        Path | None,
+        typer.Option("--queue", help="With --serve: have this queue of `sample` (CSV) labelled."),
+    ] = None,
+    reader: Annotated[
+        str | None, typer.Option("--reader", help="Who labels the queue; names the labels file.")
+    ] = None,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Of --serve; 0: any free one.")
+    ] = 8733,
+) -> None:
+    """Write the report: pages in which every number opens down to code and votes."""
+    from classify import pipeline
+    from mining.opening import open_run
+
+    opened = open_run(study, run_dir)
+    other = None if against is None else open_run(against)
+    say(pipeline.report(*opened, gold, other, public=public))
+    if serve or queue is not None or reader is not None:
+        from classify.report.server import serve_report
+
+        serve_report(opened[1], port, queue, reader, say)
+
+
+@app.command()
 def compare(
     run_a: Annotated[Path, typer.Argument(help="A study file, or the folder of a run.")],
     run_b: Annotated[Path, typer.Argument(help="Another one.")],
@@ -146,8 +314,9 @@ def sample(
         Design,
         typer.Option(
             "--design",
-            help="random; stratified by placement and kind, with Neyman allocation; or thesis: "
-            "repositories, and one snippet placed as a loss of each.",
+            help="random; stratified by placement and vote margin (or kind, where the judge votes "
+            "once), with Neyman allocation; or thesis: repositories, and one snippet placed as a "
+            "loss of each.",
         ),
     ] = Design.STRATIFIED,
     labels: Annotated[
@@ -292,10 +461,10 @@ def verify(
 
 @app.command()
 def import_labels(
-    labels: Annotated[Path, typer.Argument(metavar="FILE", help="An export of Label Studio's.")],
+    labels: Annotated[Path, typer.Argument(metavar="FILE", help="An export (JSON).")],
     out: Annotated[Path, typer.Option("--out", help="The gold file that is written.")],
 ) -> None:
-    """Turn labels made in Label Studio into a gold file."""
+    """Turn labels made in Label Studio or Argilla into a gold file."""
     from classify.export import exports
 
     say(exports.import_labels(labels, out))
@@ -323,8 +492,11 @@ def status(
 
 def main() -> None:
     """Run the command line; an error of the user's to mend is one sentence and exit status 1."""
+    status = 1
     try:
         app()
+    except BudgetSpentError as error:
+        said, status = str(error), BUDGET_SPENT
     except LossplaceError as error:
         said = str(error)
     except OSError as error:
@@ -335,4 +507,4 @@ def main() -> None:
     else:
         return
     typer.echo(f"lossplace: {printable(said)}", err=True)
-    sys.exit(1)
+    sys.exit(status)

@@ -19,3 +19,7 @@ class JudgeError(ServiceError):
 
 class MissingVoteError(LossplaceError):
     """A replay needs a vote which the store does not hold."""
+
+
+class BudgetSpentError(LossplaceError):
+    """A run spent what it may before it was finished; what it bought is kept."""

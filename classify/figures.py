@@ -6,10 +6,8 @@ no random name, and no font from outside matplotlib.
 
 from __future__ import annotations
 
-import io
 from itertools import product
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -18,6 +16,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from venny4py.venny4py import venny4py
 
 from classify.metrics import LOSSES, wilson
+from mining.drawing import STYLE, files_of
 
 EMPTY = "empty"
 """A repository in which no snippet is placed as a loss."""
@@ -33,18 +32,6 @@ _CAPTION_4_2 = (
     "Above: repositories that hold\njust the losses dotted below;\nno dot, none of them.\n\n"
     "Left: that hold it, alone\nor with others."
 )
-_STYLE: dict[Any, Any] = {
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlesize": 9,
-    "figure.dpi": 100,
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "legend.frameon": False,
-    "pdf.fonttype": 42,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "lossplace",
-}
 
 
 def figure_4_1(
@@ -90,22 +77,22 @@ def figure_4_2(placements: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
 
 def draw_4_1(frame: pd.DataFrame) -> dict[str, bytes]:
     """Draw the frame of ``figure_4_1``; returns the file's bytes under ``svg`` and ``pdf``."""
-    return _files(plot_4_1(frame))
+    return files_of(plot_4_1(frame))
 
 
 def draw_4_2(frame: pd.DataFrame) -> dict[str, bytes]:
     """Draw the frame of ``figure_4_2``; returns the file's bytes under ``svg`` and ``pdf``."""
-    return _files(plot_4_2(frame))
+    return files_of(plot_4_2(frame))
 
 
 def draw_4_2_upset(frame: pd.DataFrame) -> dict[str, bytes]:
     """Draw the frame of ``figure_4_2`` as UpSet plot; returns as ``draw_4_2`` does."""
-    return _files(plot_4_2_upset(frame))
+    return files_of(plot_4_2_upset(frame))
 
 
 def plot_4_1(frame: pd.DataFrame) -> Figure:
     """Plot the frame of ``figure_4_1``: a panel a category, in which the others stand in grey."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.6, 4.2), layout="constrained")
         *panels, caption = figure.subplots(2, 3, sharex=True, sharey=True).flat
         lines = {category: frame[frame["category"] == category] for category in (*LOSSES, EMPTY)}
@@ -144,7 +131,7 @@ def plot_4_2(frame: pd.DataFrame) -> Figure:
                 members[category].update(range(first, first + repositories))
         first += repositories
     none = int(frame.loc[~frame[list(LOSSES)].any(axis=1), "repositories"].sum())
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5.4, 3.9), layout="constrained")
         axes = figure.add_subplot()
         # it writes the members to a file beside its drawing, whether one wants that or not
@@ -178,7 +165,7 @@ def plot_4_2_upset(frame: pd.DataFrame) -> Figure:
     found = found.sort_values("repositories", ascending=False, kind="stable", ignore_index=True)
     totals = [int(found.loc[found[category], "repositories"].sum()) for category in LOSSES]
     lines = list(range(len(LOSSES)))
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.6, 3.9), layout="constrained")
         panels = figure.subplots(2, 2, width_ratios=(1, 2.8), height_ratios=(1.7, 1))
         (caption, bars), (sizes, dots) = panels
@@ -243,17 +230,3 @@ def _holds(placements: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
         holding = placements.loc[placements["placement"] == category, "repository"]
         holds[category] = holds.index.isin(holding)
     return holds
-
-
-def _files(figure: Figure) -> dict[str, bytes]:
-    undated: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    files = {}
-    with mpl.rc_context(_STYLE):
-        # laid out once and not for each file, which takes most of the time
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        for kind, metadata in undated.items():
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, metadata=metadata)
-            files[kind] = buffer.getvalue()
-    return files

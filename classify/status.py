@@ -5,26 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from classify.classification import PLACEMENTS
+from classify.costs import COSTS
 from classify.proposals import TYPES
 from mining.artifacts import Run
 from mining.extraction import CLASSES, DROPPED, FILES, SNIPPETS
 from mining.frameworks import FRAMEWORKS
+from mining.funnel import FUNNEL
+from mining.ledger import LEDGER
 from mining.pages import REPOSITORIES
 from mining.pipeline import CORPUS
 from mining.rank import RANKING
 
 STAGES = {
+    LEDGER: "search",
     REPOSITORIES: "search",
     RANKING: "rank",
+    FUNNEL: "rank",
     CORPUS: "fetch",
     FILES: "extract",
     SNIPPETS: "extract",
     CLASSES: "extract",
     DROPPED: "extract",
     PLACEMENTS: "classify",
+    COSTS: "classify",
     TYPES: "types",
     FRAMEWORKS: "paper",
     "paper/table_4_1.csv": "paper",
+    "report/index.html": "report",
 }
 """The artifacts of a run, in the order in which stages write them."""
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from classify.special_cases import read
 from mining.code import RepositoryCode
 from mining.decode import decode
 from mining.extract import extract
@@ -29,6 +30,7 @@ COLUMNS = [
     "class_is_model",
     "class_is_runner",
     "unknown_type",
+    "special_cases",
     "contested",
 ]
 LABELS = {
@@ -136,6 +138,8 @@ def test_gold_is_filled_in_as_the_guide_says(gold):
             assert row["unknown_type"] in UNKNOWN_TYPES, row
         else:
             assert row["unknown_type"] == "", row
+        standalone = row["unknown_type"].startswith("standalone_")
+        assert (read(row["special_cases"]) is not None) == standalone, row
 
 
 def test_gold_describes_a_class_the_same_in_all_its_methods(codes, gold):

@@ -1,4 +1,5 @@
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -6,6 +7,8 @@ import pytest
 import typer
 
 from classify import cli
+from classify.pipeline import run_all
+from mining.opening import begin, open_run
 from mining.shipped import shipped
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +31,25 @@ def lossplace(monkeypatch, capsys, tmp_path):
         return status, printed.out, printed.err
 
     return call
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a finished run over one snippet, for tests that begin where a run has ended."""
+    folder = tmp_path_factory.mktemp("finished")
+    place = folder / "corpus" / "o__n" / "losses.py"
+    place.parent.mkdir(parents=True)
+    place.write_text(CODE)
+    for _ in run_all(*begin(*open_run(None, folder / "run", folder / "corpus"))):
+        pass
+    return folder / "run"
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy of the finished run, at the path that the command line gives runs."""
+    shutil.copytree(finished, tmp_path / "runs" / "corpus")
+    return "runs/corpus"
 
 
 @pytest.fixture
@@ -88,7 +110,7 @@ def test_two_runs_compared_and_errors_carried_over(lossplace, corpus, tmp_path):
     status, out, _ = lossplace(*paper, "runs/corpus")
     assert (status, "table_4_1_transferred" in out) == (0, True)
     status, _, err = lossplace(*paper, study)
-    assert (status, "found other settings (placement)" in err) == (1, True)
+    assert (status, "found other settings (judge_sha256, placement)" in err) == (1, True)
     status, _, err = lossplace("paper", "runs/corpus", "--transfer-from", "runs/corpus")
     assert (status, "found none named; give --gold" in err) == (1, True)
 
@@ -159,12 +181,11 @@ GOLD = [
 
 
 @pytest.mark.parametrize("content", [g[1] for g in GOLD], ids=[g[0] for g in GOLD])
-def test_corrupt_gold_is_one_sentence(lossplace, corpus, tmp_path, content):
-    assert lossplace("run", "--local", corpus)[0] == 0
+def test_corrupt_gold_is_one_sentence(lossplace, run, tmp_path, content):
     gold = tmp_path / "gold.csv"
     if content is not None:
         gold.write_bytes(content)
-    status, out, err = lossplace("evaluate", "runs/corpus", "--gold", gold, "--json")
+    status, out, err = lossplace("evaluate", run, "--gold", gold, "--json")
     assert (status, out) == (1, "")
     assert err.startswith("lossplace: Expected ")
     assert len(err.splitlines()) == 1
@@ -187,9 +208,7 @@ def test_a_name_cannot_steer_the_terminal(lossplace, tmp_path):
     assert "\x1b" not in out + err
 
 
-def test_a_run_is_exported_bundled_and_verified(lossplace, corpus, tmp_path):
-    assert lossplace("run", "--local", corpus)[0] == 0
-    run = "runs/corpus"
+def test_a_run_is_exported_bundled_and_verified(lossplace, run, corpus, tmp_path):
     status, out, err = lossplace("export", run, "--to", "csv", "--out", "a/snippets.csv")
     assert (status, out.splitlines()[-1]) == (0, "written to a/snippets.csv"), err
     status, out, err = lossplace("bundle", run, "--out", "b.zip", "--with-text")

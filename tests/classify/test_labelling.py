@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from classify import cli
 from classify.gold import read_gold
 from classify.labelling import harmless, permalink
 from classify.labels import (
+    CASE_KEYS,
     CATEGORY_KEYS,
     TYPE_KEYS,
     Label,
@@ -24,6 +26,7 @@ from classify.labels import (
 from classify.metrics import CATEGORIES
 from classify.pipeline import run_all
 from classify.placement import Category
+from classify.special_cases import SpecialCase
 from classify.types import UnknownType
 from mining.opening import begin, open_run
 from mining.records import Kind, Snippet
@@ -49,6 +52,7 @@ class Net(Base):
         return x.pow(2).mean() + x.abs().mean()
 """
 EVIL = "def evil(a, b):\n\treturn '\x1b]0;red\x07\u202eabc' + a - b\n"
+PLAIN = "".join(f"\n\ndef name_{n}(rows):\n    return rows[{n}]\n" for n in range(8))
 
 
 @pytest.fixture
@@ -72,9 +76,9 @@ def lossplace(monkeypatch, capsys, tmp_path):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """The folder of a finished run over five snippets in two repositories."""
+    """The folder of a finished run over 13 snippets in two repositories."""
     folder = tmp_path_factory.mktemp("finished")
-    for name, text in (("o__a", CODE), ("o__b", EVIL)):
+    for name, text in (("o__a", CODE), ("o__b", EVIL + PLAIN)):
         place = folder / "corpus" / name / "losses.py"
         place.parent.mkdir(parents=True)
         place.write_text(text, "utf-8")
@@ -107,13 +111,24 @@ def rows(path):
 
 def labels(path):
     return [
-        (row["start_line"], row["label"], row["unknown_type"], row["note"]) for row in rows(path)
+        tuple(
+            row[name] for name in ("start_line", "label", "unknown_type", "note", "special_cases")
+        )
+        for row in rows(path)
     ]
 
 
 SESSIONS = [
     ("one of each", ["n", "m", "r", "b"], ["no_loss", "loss_in_model", "loss_in_runner", "loss_in_model_runner"]),
-    ("a type", ["u", "o"], ["loss_unknown/standalone_model_output_only"]),
+    ("a type", ["u", "h"], ["loss_unknown/hook"]),
+    ("no special case", ["u", "o", "."], ["loss_unknown/standalone_model_output_only/none"]),
+    ("two special cases", ["u", "m", "b", "m", "."], ["loss_unknown/standalone_model_dependency/multiple_losses;backward"]),
+    ("one taken back", ["u", "o", "b", "m", "b", "."], ["loss_unknown/standalone_model_output_only/multiple_losses"]),
+    ("a wrong key, then done", ["u", "o", "%", "."], ["loss_unknown/standalone_model_output_only/none"]),
+    ("back from the special cases", ["u", "o", "b", "z", "h"], ["loss_unknown/hook"]),
+    ("the end in the midst of special cases", ["n", "u", "o", "b"], ["no_loss"]),
+    ("quit in the midst of special cases", ["n", "u", "o", "q", "."], ["no_loss"]),
+    ("another label has no special cases", ["u", "o", "b", ".", "z", "n"], ["no_loss"]),
     ("a wrong key, then the type", ["u", "%", "x"], ["loss_unknown/other"]),
     ("back from the types", ["u", "z", "n"], ["no_loss"]),
     ("wrong keys say the right ones", ["%", "", "\x1b[A", "n"], ["no_loss"]),
@@ -135,7 +150,7 @@ def test_keys_make_labels(lossplace, run, queue, keys, expected):
     assert (status, err) == (0, "")
     path = queue.with_name("q.ada.csv")
     found = labels(path) if path.exists() else []
-    assert ["/".join(filter(None, row[1:3])) for row in found] == expected
+    assert ["/".join(filter(None, (*row[1:3], row[4]))) for row in found] == expected
     assert "labels are in" in out
 
 
@@ -149,13 +164,16 @@ def test_a_session_is_gone_on_with(lossplace, run, queue):
     arguments = ("label", queue, "--run", run, "--reader", "ada")
     lossplace(*arguments, keys=["t", "why, though", "n", "t", "half read"])
     path = queue.with_name("q.ada.csv")
-    assert labels(path) == [("4", "no_loss", "", "why, though"), ("9", "", "", "half read")]
+    assert labels(path) == [("4", "no_loss", "", "why, though", ""), ("9", "", "", "half read", "")]
     _, out, _ = lossplace(*arguments, keys=["m"])
     assert "1 of 4 labelled" in out
     assert "note: half read" in out
-    assert labels(path)[1] == ("9", "loss_in_model", "", "half read")
+    assert labels(path)[1] == ("9", "loss_in_model", "", "half read", "")
     lossplace(*arguments, keys=["z", "z", "r"])  # what an earlier session said can be undone
-    assert labels(path) == [("4", "loss_in_runner", "", "why, though"), ("9", "", "", "half read")]
+    assert [row[:4] for row in labels(path)] == [
+        ("4", "loss_in_runner", "", "why, though"),
+        ("9", "", "", "half read"),
+    ]
     _, out, _ = lossplace(*arguments, keys=["n", "n", "n"])
     assert "all 4 snippets are labelled" in out
 
@@ -181,7 +199,13 @@ def test_every_label_is_on_disk_before_the_next_is_asked_for(lossplace, run, que
 
 def test_labels_are_a_gold_file_with_the_queue_s_columns(lossplace, run, queue):
     lossplace(
-        "label", queue, "--run", run, "--reader", "ada", keys=["u", "o", "n", "t", "odd", "n", "m"]
+        "label",
+        queue,
+        "--run",
+        run,
+        "--reader",
+        "ada",
+        keys=["u", "o", ".", "n", "t", "odd", "n", "m"],
     )
     path = queue.with_name("q.ada.csv")
     gold = read_gold(path)
@@ -195,6 +219,7 @@ def test_labels_are_a_gold_file_with_the_queue_s_columns(lossplace, run, queue):
         "stratum_sampled",
         "label",
         "unknown_type",
+        "special_cases",
         "note",
         "reader",
     ]
@@ -243,12 +268,15 @@ def snippet(commit):
 def test_permalink():
     assert permalink(snippet(None)) is None
     assert permalink(snippet("abc")) == "https://github.com/o/n/blob/abc/a%20b/%23x.py#L3-L5"
+    in_a_cell = replace(snippet("abc"), path="n.ipynb", cell=2, cell_line=1)
+    assert permalink(in_a_cell) == "https://github.com/o/n/blob/abc/n.ipynb"
 
 
 def test_keys_name_every_category_and_type_once():
     assert sorted(CATEGORY_KEYS.values()) == sorted(Category)
     assert sorted(TYPE_KEYS.values()) == sorted(UnknownType)
-    assert not {"z", "q"} & (set(TYPE_KEYS) | set(CATEGORY_KEYS))
+    assert sorted(CASE_KEYS.values()) == sorted(SpecialCase)
+    assert not {"z", "q", "."} & {*TYPE_KEYS, *CATEGORY_KEYS, *CASE_KEYS}
 
 
 @settings(deadline=None)
@@ -326,11 +354,11 @@ def test_bad_input_is_one_sentence_and_loses_nothing(lossplace, run, tmp_path, t
 
 
 def test_sample_draws_a_blind_queue_that_can_be_labelled(lossplace, run, tmp_path):
-    status, out, err = lossplace("sample", run, "--labels", 4, "--half-width", "0.1", "--seed", 5)
+    status, out, err = lossplace("sample", run, "--labels", 9, "--half-width", "0.1", "--seed", 5)
     assert status == 0, err
     assert re.search(r"± 0\.1 needs \d+ labels", out)
     drawn = pd.read_csv(tmp_path / "queue.csv")
-    assert len(drawn) == 4
+    assert len(drawn) == 9
     assert list(drawn.columns) == [
         "repository",
         "commit",
@@ -347,7 +375,7 @@ def test_sample_draws_a_blind_queue_that_can_be_labelled(lossplace, run, tmp_pat
     text = (tmp_path / "queue.csv").read_text()
     assert not any(category in text for category in (*CATEGORIES, "unplaced"))
     design = json.loads((tmp_path / "queue.csv.design.json").read_text())
-    assert sum(stratum["sampled"] for stratum in design["strata"]) == 4
+    assert sum(stratum["sampled"] for stratum in design["strata"]) == 9
     assert {s["sampling_stratum"] for s in design["strata"]} == set(drawn["sampling_stratum"])
     assert lossplace("label", "queue.csv", "--run", run, "--reader", "ada", keys="nnnn")[0] == 0
     assert read_gold(tmp_path / "queue.ada.csv").rows["stratum_size"].astype(int).sum() > 0
@@ -356,13 +384,13 @@ def test_sample_draws_a_blind_queue_that_can_be_labelled(lossplace, run, tmp_pat
 @pytest.mark.parametrize("design", ["random", "stratified", "thesis"])
 def test_a_seed_draws_the_same_queue_twice(lossplace, run, tmp_path, design):
     for name in ("a.csv", "b.csv"):
-        assert lossplace("sample", run, "--out", name, "--design", design, "--labels", 3)[0] == 0
+        assert lossplace("sample", run, "--out", name, "--design", design, "--labels", 9)[0] == 0
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
 def test_error_rates_are_measured_where_labels_are_given(lossplace, run, queue):
     lossplace("label", queue, "--run", run, "--reader", "ada", keys="nnnn")
-    _, out, _ = lossplace("sample", run, "--out", "n.csv", "--gold", "q.ada.csv", "--labels", 3)
+    _, out, _ = lossplace("sample", run, "--out", "n.csv", "--gold", "q.ada.csv", "--labels", 9)
     assert "measured on 4 labels" in out
 
 
@@ -377,11 +405,79 @@ def test_only_losses_are_drawn(lossplace, run, tmp_path, flags):
     )
 
 
+def test_no_stratum_is_left_without_labels(lossplace, run, tmp_path):
+    status, _, err = lossplace("sample", run, "--labels", 3)
+    assert status == 1
+    assert re.search(r"Expected \d labels or more, a few of each of the \d strata, found 3", err)
+    assert not list(tmp_path.glob("queue*"))
+
+
 def test_a_queue_is_never_overwritten(lossplace, run, queue):
     before = queue.read_bytes()
     status, _, err = lossplace("sample", run, "--out", queue)
     assert (status, queue.read_bytes()) == (1, before)
     assert err.startswith("lossplace: Expected no file at ")
+
+
+OUTPUT = "loss_unknown,standalone_model_output_only"
+CASES_A = {
+    4: f"{OUTPUT},backward;multiple_losses",
+    9: f"{OUTPUT},none",
+    14: f"{OUTPUT},none",
+    17: f"{OUTPUT},",
+}
+CASES_B = {
+    4: f"{OUTPUT},multiple_losses; backward",
+    9: f"{OUTPUT},backward",
+    14: f"{OUTPUT},",
+    17: f"{OUTPUT},",
+}
+CASES_C = {9: f"{OUTPUT},backward", 17: f"{OUTPUT},regularization"}
+
+
+def test_special_cases_are_compared_and_settled(lossplace, tmp_path):
+    for name, said in (("ada", CASES_A), ("bob", CASES_B), ("eve", CASES_C)):
+        (tmp_path / f"{name}.csv").write_text(
+            f"{HEAD},label,unknown_type,special_cases,reader\n"
+            + "".join(f"o/a,losses.py,{line},{text},{name}\n" for line, text in said.items())
+        )
+    both = ("agree", "ada.csv", "bob.csv", "--out", "gold.csv")
+    status, out, err = lossplace(*both, "--unit", "snippet")
+    assert status == 0, err
+    assert "special cases of standalone losses: 2 snippets read by two or more of 4" in out
+    assert re.search(r" 9 +loss_unknown: standalone_model_output_only: none ", out)
+    cases = [row["special_cases"] for row in rows(tmp_path / "gold.csv")]
+    assert cases == ["multiple_losses;backward", "", "none", ""]
+    assert lossplace(*both, "--adjudicated", "eve.csv")[0] == 0
+    cases = [row["special_cases"] for row in rows(tmp_path / "gold.csv")]
+    assert cases == ["multiple_losses;backward", "backward", "none", "regularization"]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (f"{OUTPUT},back", "'back'"),
+        (f"{OUTPUT},none;backward", "'none;backward'"),
+        ("loss_unknown,hook,backward", "only of the types standalone_model_output_only and"),
+        ("no_loss,,none", "of the type ''"),
+        ("loss_unknown,hooks,", "'hooks'"),
+    ],
+)
+@pytest.mark.parametrize("command", ["agree", "types", "label"])
+def test_special_cases_that_are_none_are_refused(lossplace, run, tmp_path, said, why, command):
+    for name in ("ada", "bob"):
+        (tmp_path / f"{name}.csv").write_text(
+            f"{HEAD},label,unknown_type,special_cases,reader\no/a,losses.py,4,{said},{name}\n"
+        )
+    (tmp_path / "q.csv").write_text(f"{HEAD}\no/a,losses.py,4\n")
+    arguments = {
+        "agree": ["ada.csv", "bob.csv"],
+        "types": [run, "--labels", "ada.csv"],
+        "label": ["q.csv", "--run", run, "--reader", "ada", "--out", "ada.csv"],
+    }[command]
+    status, _, err = lossplace(command, *arguments)
+    assert (status, why in err) == (1, True), err
+    assert "losses.py 4" in err or "line 2" in err
 
 
 A = {4: "loss_unknown,other", 9: "no_loss,", 14: "no_loss,", 17: "loss_in_model,"}
@@ -450,12 +546,17 @@ def test_agree_refuses_what_would_mislead(lossplace, tmp_path, arguments, said):
 
 def test_types_are_proposed_measured_and_kept(lossplace, run, tmp_path):
     (tmp_path / "l.csv").write_text(
-        f"{HEAD},label,unknown_type\no/a,losses.py,4,loss_unknown,standalone_model_output_only\n"
-        "o/a,losses.py,9,loss_unknown,hook\no/a,losses.py,14,no_loss,\n"
+        f"{HEAD},label,unknown_type,special_cases\n"
+        f"o/a,losses.py,4,{OUTPUT},none\n"
+        "o/a,losses.py,9,loss_unknown,hook,\no/a,losses.py,14,no_loss,,\n"
     )
     status, out, err = lossplace("types", run, "--labels", "l.csv")
     assert status == 0, err
     assert "Rules and hand agree on 1 of 2 labelled snippets" in " ".join(out.split())
+    assert "Rules and hand agree on 1 of 1 labelled standalone" in " ".join(out.split())
+    by_hand = pd.read_parquet(run / "label_types.parquet").set_index("start_line")
+    assert by_hand.loc[[4, 9], "special_cases"].tolist() == ["none", ""]
+    assert by_hand.loc[4, "proposed_cases"] == "none"
     kept = pd.read_parquet(run / "types.parquet")
     placed = pd.read_parquet(run / "placements.parquet")
     unknown = placed[placed["placement"] == "loss_unknown"]

@@ -12,7 +12,7 @@ from classify.manual_tables import (
     tables_a,
 )
 from classify.published import published
-from classify.special_cases import SpecialCase
+from classify.special_cases import SpecialCase, read, written
 from classify.types import STANDALONE, UnknownType
 
 THEIRS_4_2 = published("table_4_2_misclassified_unknown")
@@ -58,6 +58,59 @@ PROPOSED = pd.DataFrame(
 BY_HAND = pd.DataFrame(
     {"unknown_type": ["test", "test", "sampler", "other"], "type": ["test", "hook", "sampler", "hook"]}
 )  # fmt: skip
+CASES_BY_HAND = pd.DataFrame(
+    [
+        ("none", "none"),
+        ("multiple_losses;backward", "multiple_losses;backward"),
+        ("multiple_losses", "none"),
+        ("backward", "multiple_losses"),
+        ("", "regularization"),  # the reader was not asked
+    ],
+    columns=["special_cases", "proposed_cases"],
+)
+
+
+def test_4_4_by_rules_and_by_hand():
+    table = table_4_4(PROPOSED, THEIRS_4_4, CASES_BY_HAND)
+    frame = table.frame.set_index("type")
+    seen = {case: (row["by_hand"], row["agreeing"]) for case, row in frame.iterrows()}
+    assert seen == {
+        **dict.fromkeys(SpecialCase, (0, 0)),
+        SpecialCase.MULTIPLE_LOSSES: (2, 1),
+        SpecialCase.BACKWARD: (2, 1),
+    }
+    assert "Rules and hand agree on 2 of 4 labelled standalone losses" in table.note
+
+
+@pytest.mark.parametrize("by_hand", [None, CASES_BY_HAND.tail(1)])
+def test_4_4_without_special_cases_by_hand(by_hand):
+    table = table_4_4(PROPOSED, THEIRS_4_4, by_hand)
+    assert table.frame["by_hand"].sum() == 0
+    assert table.frame["by_hand"].isna().all() == (by_hand is None)
+    assert "No standalone loss of this run has special cases by hand." in table.note
+
+
+@pytest.mark.parametrize(
+    ("text", "cases"),
+    [
+        ("", None),
+        ("none", set()),
+        ("backward", {"backward"}),
+        ("backward; multiple_losses", {"multiple_losses", "backward"}),
+    ],
+)
+def test_special_cases_are_written_in_one_order(text, cases):
+    found = read(text)
+    assert found == cases
+    if found is not None:
+        assert read(written(found)) == found
+        assert written(found) == "multiple_losses;backward" or len(found) < 2
+
+
+@pytest.mark.parametrize("text", ["loss", "backward;", "none;backward"])
+def test_what_is_no_special_case_is_refused(text):
+    with pytest.raises(ValueError):
+        read(text)
 
 
 def test_4_2_counts_what_was_placed_loss_unknown():
@@ -131,7 +184,7 @@ def test_a_says_nothing_of_frameworks_that_python_does_not_import():
     [
         ("table_4_2", table_4_2(ROWS, THEIRS_4_2)),
         ("table_4_3", table_4_3(PROPOSED, THEIRS_4_3, BY_HAND)),
-        ("table_4_4", table_4_4(PROPOSED, THEIRS_4_4)),
+        ("table_4_4", table_4_4(PROPOSED, THEIRS_4_4, CASES_BY_HAND)),
         ("table_a_1", tables_a(THEIRS_A, pd.DataFrame({"repository": ["o/a"], "framework": ["Keras"]}), ["Keras"], 2)[0]),
     ],
 )  # fmt: skip

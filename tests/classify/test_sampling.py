@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classify.designs import Design
+from classify.designs import Design, Within
 from classify.metrics import CATEGORIES, UNPLACED, confusion, weighted_f1_delta
 from classify.sampling import (
     Stratum,
@@ -81,7 +81,7 @@ def test_a_negative_size_is_refused():
 
 def test_strata_with_guessed_and_with_measured_errors():
     guessed = strata_of(CORPUS)
-    assert [(s.placement, s.kind, s.size) for s in guessed] == [
+    assert [(s.placement, s.part, s.size) for s in guessed] == [
         (MOD, "function", 15),
         (MOD, "method", 15),
         (UNK, "function", 10),
@@ -171,7 +171,7 @@ def test_the_expected_half_width_is_that_of_such_labels():
     matrix = confusion(actual, placed)
     found = weighted_f1_delta(matrix, 0.95)
     size = 450_000  # of the matrix; the half-width goes with the root of n
-    strata = [Stratum(s.placement, s.kind, s.size * 1000, s.true) for s in strata]
+    strata = [Stratum(s.placement, s.part, s.size * 1000, s.true) for s in strata]
     assert half_width(strata, 300, 0.95) == pytest.approx(found.half_width * np.sqrt(size / 300), rel=0.03)  # fmt: skip
 
 
@@ -197,3 +197,40 @@ def test_a_whole_population_leaves_nothing_to_guess():
 def test_kish():
     assert kish([2, 2, 2]) == 1
     assert kish([1, 3]) == pytest.approx(2 * 10 / 16)
+
+
+MARGINS = CORPUS.assign(margin=["unanimous", "clear", "close", "unanimous"] * (len(CORPUS) // 4) + ["close"] * (len(CORPUS) % 4))  # fmt: skip
+
+
+def test_strata_by_vote_margin():
+    strata = strata_of(MARGINS, within=Within.MARGIN)
+    sizes = MARGINS.groupby([MARGINS["placement"].fillna("unplaced"), "margin"]).size()
+    assert {(s.placement, s.part): s.size for s in strata} == sizes.to_dict()
+    for placement in {s.placement for s in strata} - {"unplaced"}:
+        errors = {s.part: s.error for s in strata if s.placement == placement}
+        assert errors["unanimous"] < errors["clear"] < errors["close"] <= 0.5
+        drawn = dict(zip(strata, allocation(strata, 60), strict=True))
+        assert sum(drawn.values()) == 60
+
+
+def test_error_rates_of_a_margin_are_measured_at_that_margin():
+    labelled = pd.DataFrame(
+        [("no_loss", "no_loss", "unanimous")] * 98 + [("loss_unknown", "no_loss", "close")] * 98,
+        columns=["label", "placement", "margin"],
+    )
+    errors = {
+        s.part: s.error
+        for s in strata_of(MARGINS, labelled, Within.MARGIN)
+        if s.placement == "no_loss"
+    }
+    assert errors["unanimous"] < 0.01
+    assert errors["close"] > 0.98
+
+
+def test_snippets_are_drawn_from_each_margin():
+    strata = strata_of(MARGINS, within=Within.MARGIN)
+    drawn = [min(2, s.size) for s in strata]
+    rows = draw_stratified(MARGINS, strata, drawn, 1, Within.MARGIN)
+    found = rows.groupby([rows["placement"].fillna("unplaced"), "margin"]).size()
+    assert found.to_dict() == {(s.placement, s.part): n for s, n in zip(strata, drawn, strict=True)}
+    assert rows.groupby("sampling_stratum")["margin"].nunique().eq(1).all()

@@ -1,0 +1,113 @@
+"""A small corpus that a model judges: its server answers by a table, the rest is real."""
+
+import threading
+from collections import Counter
+
+import pytest
+
+from mining import pipeline as mining
+from mining.artifacts import Run
+from mining.opening import begin
+from mining.study import Study, override
+from tests.classify.judges.llm_server import LLMServer, completion, refusal
+
+FILES = {
+    "o__one/train.py": (
+        "import torch.nn.functional as F\n"
+        "def loss_of(out, y, w):\n"
+        "    return F.l1_loss(out, y) + w * F.mse_loss(out, y)\n"
+        "def helper(path):\n"
+        "    return open(path)\n"
+        "for x, y in loader:\n"
+        "    loss = F.l1_loss(net(x), y) + 0.1 * net.weight.pow(2).sum()\n"
+    ),
+    "o__two/model.py": (
+        "import torch.nn as nn\n"
+        "from base import Net\n"
+        "class Task(Net):\n"
+        "    def loss(self, x, y):\n"
+        "        return ((self.forward(x) - y) ** 2).mean() + self.penalty()\n"
+        "    def show(self):\n"
+        "        return repr(self)\n"
+    ),
+    "o__two/base.py": (
+        "import torch.nn as nn\n"
+        "class Net(nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return self.layer(x)\n"
+        "def helper(path):\n"
+        "    return open(path)\n"
+    ),
+}
+YES = {
+    "loss_related": ("def loss", "def loss_of", "for x, y"),
+    "loss_definition": ("def loss", "def loss_of", "for x, y"),
+    "model_definition": ("def forward",),
+}
+"""What the model says yes to: the beginnings of the snippets, by question."""
+
+
+class Model(LLMServer):
+    """Says the same each time, but of ``show``, of which every fourth vote is the opposite.
+
+    ``errors`` gives the status of a refusal by a part of the prompt. ``cut_at`` is the limit of
+    tokens below which an answer is cut off before it decides.
+    """
+
+    def __init__(self):
+        super().__init__(self.vote)
+        self.errors = {}
+        self.cut_at = 0
+        self.votes = Counter()
+        self._counting = threading.Lock()
+
+    def vote(self, body):
+        text = body["messages"][-1]["content"]
+        for part, status in self.errors.items():
+            if part in text:
+                return refusal(status, "maximum context length" if status == 400 else "down")
+        question, _, code = text.partition(":\n")
+        code = code.partition("\n")[2]
+        truth = any(code.startswith(each) for each in YES.get(question, ()))
+        wavers = code.startswith("def show")
+        with self._counting:
+            self.votes.update((text, body["seed"] + i) for i in range(body["n"]))
+        reply = completion(
+            [
+                f"Hm.\nDecision: {truth != (wavers and (body['seed'] + i) % 4 == 0)}"
+                for i in range(body["n"])
+            ]
+        )
+        if body.get("max_tokens", 10_000) < self.cut_at:
+            for choice in reply.body["choices"]:
+                choice["finish_reason"] = "length"
+                choice["message"]["content"] = "Hm."
+        return reply
+
+
+@pytest.fixture
+def model():
+    with Model() as server:
+        yield server
+
+
+@pytest.fixture
+def judged(tmp_path, model):
+    """Return a study whose judge is the model, and its extracted run."""
+    for path, text in FILES.items():
+        place = tmp_path / "corpus" / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+    (tmp_path / "prompts").mkdir()
+    for question in ("loss_related", "loss_definition", "training_loop", "model_definition"):
+        (tmp_path / f"prompts/{question}.md").write_text(f"{question}:\n{{code}}\n")
+    study = override(
+        Study(name="s"),
+        corpus={"local": tmp_path / "corpus"},
+        judge={"kind": "openai", "model": "tiny", "base_url": model.base_url, "concurrency": 3},
+        prompts={"folder": tmp_path / "prompts"},
+    )
+    run = Run(tmp_path / "run")
+    mining.fetch(*begin(study, run))
+    mining.extract(study, run)
+    return study, run
