@@ -6,7 +6,9 @@ their texts promise, and the sum over each stratum is a ratio estimate: what a s
 times the texts not sampled (prompts: times their characters, which are known). The interval is
 that of the ratio estimator with the finite population correction (Cochran 1977, ch. 6), by the
 linearised jackknife, with Student's t at Satterthwaite's degrees of freedom, taken on the
-logarithm, since costs are skewed and never negative.
+logarithm, since costs are skewed and never negative. Where few units of a stratum lead on to
+further questions, a small sample may hold none of them: the variance of each stratum has one more
+unit, imagined, that costs as much for its size as those of the costliest stratum.
 """
 
 from __future__ import annotations
@@ -202,23 +204,30 @@ def forecast(units: Sequence[Unit], costs: Mapping[int, Floats], sample: Sequenc
     """
     known, expected = sum(costs.values(), np.zeros(_SHAPE)), np.zeros(_SHAPE)
     spread: list[tuple[Floats, int]] = []
-    for promise in sorted({unit.promise for unit in units}):
-        drawn = [p for p in sample if units[p].promise == promise]
+    by_stratum = {
+        promise: [p for p in sample if units[p].promise == promise]
+        for promise in sorted({unit.promise for unit in units})
+    }
+    costliest = np.max(
+        [_ratios(units, costs, drawn) for drawn in by_stratum.values() if drawn], axis=0, initial=0
+    )
+    for promise, drawn in by_stratum.items():
         rest = [u for p, u in enumerate(units) if u.promise == promise and p not in costs]
         if not rest:
             continue
         if len(drawn) < 2:
             raise ValueError("no two sampled units in a stratum that is open")
-        depends = np.array([costs[p] - _first_asks(units[p]) for p in drawn])
+        depends = np.array([_dependent(units[p], costs[p]) for p in drawn])
         sizes = np.array([_sizes(units[p]) for p in drawn])
-        ratios = depends.sum(axis=0) / sizes.sum(axis=0)
+        ratios = _ratios(units, costs, drawn)
         expected += ratios * sum(_sizes(unit) for unit in rest)
         known += sum(_first_asks(unit) for unit in rest)
         # against the ratio of all others, without which one large unit hides its own error
         others = 1 - sizes / sizes.sum(axis=0)
         residuals = (depends - ratios * sizes) / np.maximum(others, 1 / len(drawn))
-        residuals = residuals.reshape(len(drawn), -1)
-        freedom = len(drawn) - 1
+        imagined = (costliest - ratios) * sizes.mean(axis=0)
+        residuals = np.vstack([residuals.reshape(len(drawn), -1), imagined.reshape(1, -1)])
+        freedom = len(drawn)
         covariance = residuals.T @ residuals / freedom
         # a mean of the drawn stands in for so many that are not: both vary
         spread.append((covariance * len(rest) * (len(rest) / len(drawn) + 1), freedom))
@@ -256,6 +265,17 @@ def _unit(opens: frozenset[Opened], group: list[Member], text_units: Mapping[str
         firsts,
         opens,
     )
+
+
+def _ratios(units: Sequence[Unit], costs: Mapping[int, Floats], drawn: Sequence[int]) -> Floats:
+    """Return what units cost beside their certain asks, in proportion to their sizes."""
+    depends = sum((_dependent(units[p], costs[p]) for p in drawn), np.zeros(_SHAPE))
+    return depends / sum((_sizes(units[p]) for p in drawn), np.zeros(_SHAPE))
+
+
+def _dependent(unit: Unit, cost: Floats) -> Floats:
+    """Return what of a unit's cost was not certain before."""
+    return cost - _first_asks(unit)
 
 
 def _first_asks(unit: Unit) -> Floats:
