@@ -266,10 +266,13 @@ def test_keys_go_through_the_list_that_one_comes_from(page, reported):
         "(href) => document.activeElement.getAttribute('href') === href", arg=listed[1]
     )
     page.keyboard.press("Enter")
-    for key, expected in (("j", listed[2]), ("k", listed[1]), ("k", listed[0])):
-        page.wait_for_selector(".code")
+    at = 2
+    for key, to in (("j", 3), ("k", 2), ("k", 1)):
+        page.wait_for_selector(f"p.crumbs:has-text('{at} of {len(listed)}')")
         page.keyboard.press(key)
-        page.wait_for_function("(href) => location.hash === href", arg=expected)
+        page.wait_for_function("(href) => location.hash === href", arg=listed[to - 1])
+        at = to
+    page.wait_for_selector(f"p.crumbs:has-text('1 of {len(listed)}')")
     page.keyboard.press("u")
     page.wait_for_selector(".rows")
     assert page.evaluate("location.hash") == "#/snippets?placement=loss_in_model"

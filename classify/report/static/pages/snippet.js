@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { html, address, useState, useEffect, useMemo, useLoaded, openTable, itemOf, rowOf, idOf, repositoryOf, pathOf, titleOf, number, count,
+  const { html, address, useState, useLayoutEffect, useMemo, useLoaded, openTable, itemOf, rowOf, idOf, repositoryOf, pathOf, titleOf, number, count,
     Place, Verdict, Name, Code, Loading, Link, visible, NOT_THERE } = lossplace;
 
   const QUESTIONS = {
@@ -64,7 +64,8 @@
       ? [listed.rows[at - 1], listed.rows[at + 1], `${number(at + 1)} of ${number(listed.rows.length)}`]
       : [row > 0 ? row - 1 : undefined, row + 1 < table.count ? row + 1 : undefined, `${number(row + 1)} of ${number(table.count)}`];
     const back = address("/snippets", listed?.query ?? {});
-    useEffect(() => {
+    // as soon as the page is drawn: a key means what its reader sees
+    useLayoutEffect(() => {
       const keys = (event) => {
         if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
         const to = { j: after, k: before }[event.key];
@@ -73,7 +74,7 @@
       };
       window.addEventListener("keydown", keys);
       return () => window.removeEventListener("keydown", keys);
-    }, [row]);
+    });
     const link = (to, text, key) => (to === undefined ? html`<span class="off">${text}</span>` : html`<a href=${address(`/snippet/${idOf(table, to)}`)} title=${`key ${key}`}>${text}</a>`);
     return html`<p class="crumbs"><a href=${back} title="key u">${at >= 0 ? "Back to the list" : "Snippets"}</a> <span>${of}</span> ${link(before, "← previous", "k")} ${link(after, "next →", "j")} <small>keys <kbd>j</kbd> <kbd>k</kbd> <kbd>u</kbd></small></p>`;
   }
