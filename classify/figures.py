@@ -9,14 +9,13 @@ from __future__ import annotations
 from itertools import product
 from tempfile import TemporaryDirectory
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from venny4py.venny4py import venny4py
 
 from classify.metrics import LOSSES, wilson
-from mining.drawing import STYLE, files_of
+from mining.drawing import files_of, styled
 
 EMPTY = "empty"
 """A repository in which no snippet is placed as a loss."""
@@ -92,7 +91,7 @@ def draw_4_2_upset(frame: pd.DataFrame) -> dict[str, bytes]:
 
 def plot_4_1(frame: pd.DataFrame) -> Figure:
     """Plot the frame of ``figure_4_1``: a panel a category, in which the others stand in grey."""
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(6.6, 4.2), layout="constrained")
         *panels, caption = figure.subplots(2, 3, sharex=True, sharey=True).flat
         lines = {category: frame[frame["category"] == category] for category in (*LOSSES, EMPTY)}
@@ -131,7 +130,7 @@ def plot_4_2(frame: pd.DataFrame) -> Figure:
                 members[category].update(range(first, first + repositories))
         first += repositories
     none = int(frame.loc[~frame[list(LOSSES)].any(axis=1), "repositories"].sum())
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(5.4, 3.9), layout="constrained")
         axes = figure.add_subplot()
         # it writes the members to a file beside its drawing, whether one wants that or not
@@ -165,7 +164,7 @@ def plot_4_2_upset(frame: pd.DataFrame) -> Figure:
     found = found.sort_values("repositories", ascending=False, kind="stable", ignore_index=True)
     totals = [int(found.loc[found[category], "repositories"].sum()) for category in LOSSES]
     lines = list(range(len(LOSSES)))
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(6.6, 3.9), layout="constrained")
         panels = figure.subplots(2, 2, width_ratios=(1, 2.8), height_ratios=(1.7, 1))
         (caption, bars), (sizes, dots) = panels

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from contextlib import AbstractContextManager
 from typing import Any
 
-import matplotlib as mpl
+from matplotlib import style
 from matplotlib.figure import Figure
 
-STYLE: dict[Any, Any] = {
+_STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": 9,
@@ -20,14 +21,18 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "lossplace",
 }
-"""Settings of matplotlib under which a figure is made: with its own font and without chance."""
+
+
+def styled() -> AbstractContextManager[None]:
+    """Make figures with matplotlib's own font, without chance, and without the user's settings."""
+    return style.context(["default", _STYLE])
 
 
 def files_of(figure: Figure) -> dict[str, bytes]:
     """Return a figure as SVG and PDF, undated, under ``svg`` and ``pdf``."""
     undated: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     files = {}
-    with mpl.rc_context(STYLE):
+    with styled():
         # laid out once and not for each file, which takes most of the time
         figure.draw_without_rendering()
         figure.set_layout_engine("none")

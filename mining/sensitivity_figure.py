@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from mining.drawing import STYLE
+from mining.drawing import styled
 from mining.sensitivity import Sensitivity
 from mining.study import Weights
 
@@ -60,7 +59,7 @@ def plot(frame: pd.DataFrame) -> Figure:
     """Plot the frame of ``figure_of``: the overlap by weights, and each repository's share."""
     series = {name: frame[frame["series"] == name] for name in (DRAWS, STUDY, SELECTED, OTHERS)}
     percent = PercentFormatter(1, decimals=0)
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(6.6, 3.1), layout="constrained")
         overlap, shares = figure.subplots(1, 2)
         drawn, own = series[DRAWS], series[STUDY]
