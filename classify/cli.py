@@ -484,10 +484,9 @@ def status(
         typer.echo(json.dumps([asdict(each) for each in found], indent=1))
     else:
         say([str(opened.folder)])
-        say(
-            f"  {each.artifact:<22}  {'not done' if each.rows is None else f'{each.rows} rows'}"
-            for each in found
-        )
+        for each in found:
+            rows = "done" if each.rows is None else f"{each.rows} rows"
+            say([f"  {each.artifact:<22}  {rows if each.done else 'not done'}"])
 
 
 def main() -> None:

@@ -38,10 +38,11 @@ STAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One artifact: the stage that writes it, and its rows, or None where it is not done."""
+    """One artifact: the stage that writes it, and its rows, where it is done and has any."""
 
     artifact: str
     stage: str
+    done: bool
     rows: int | None
 
 
@@ -49,6 +50,11 @@ def status_of(run: Run) -> list[Status]:
     """Return the state of each artifact of a run."""
     found = {name: run.sidecar(name) for name in STAGES}
     return [
-        Status(name, stage, None if (sidecar := found[name]) is None else sidecar.rows)
+        Status(
+            name,
+            stage,
+            (sidecar := found[name]) is not None,
+            None if sidecar is None else sidecar.rows,
+        )
         for name, stage in STAGES.items()
     ]
