@@ -1,12 +1,9 @@
-"""From answers to votes, and from votes to a verdict."""
+"""From answers to votes: what an answer decides."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-
-from classify.placement import Verdict
 
 _TAG = r"(?:think|thinking|thought|reasoning|reflection|scratchpad)"
 _REASONING_STARTS = re.compile(rf"^[^\w\n<\[]*(?:<{_TAG}>|\[THINK\])", re.IGNORECASE | re.MULTILINE)
@@ -76,14 +73,6 @@ def reading(text: str, finish_reason: str = "stop") -> Reading:
 def decision(text: str) -> bool | None:
     """Return what a whole answer decides, None for an abstention; see ``reading``."""
     return reading(text).decision
-
-
-def majority(votes: Iterable[bool | None]) -> Verdict:
-    """Return what more of the votes say; abstentions (None) do not count, a tie decides nothing."""
-    balance = sum(0 if vote is None else 1 if vote else -1 for vote in votes)
-    if balance == 0:
-        return Verdict.NONE
-    return Verdict.YES if balance > 0 else Verdict.NO
 
 
 def _without_reasoning(text: str) -> str:

@@ -102,3 +102,31 @@ def test_a_taken_risk_is_told_and_a_certain_verdict_has_none():
     assert rule.tally([Y, Y, N]).wanted == 3  # 5 to 1: also 1/16; 4 to 1 is still 0.11
     certain = VotingRule(3, max_flip_risk=0.1).tally([Y, Y])
     assert (certain.verdict, certain.flip_risk) == (YES, 0.0)
+
+
+def majority(votes):
+    """What all votes decide, none left out."""
+    return VotingRule(len(votes), early_stop=False).tally(votes).verdict
+
+
+@pytest.mark.parametrize(
+    ("votes", "expected"),
+    [
+        ([None, None], Verdict.NONE),
+        ([True, False], Verdict.NONE),
+        ([True, False, None], Verdict.NONE),
+        ([True, None, None, None, None], Verdict.YES),
+        ([True, True, False, False, False], Verdict.NO),
+    ],
+)
+def test_majority(votes, expected):
+    assert majority(votes) is expected
+
+
+@given(st.lists(st.sampled_from([True, False, None]), min_size=1))
+def test_majority_is_symmetric_and_blind_to_order_and_abstentions(votes):
+    found = majority(votes)
+    assert majority(votes[::-1]) is found
+    assert majority([*votes, None]) is found
+    flipped = {Verdict.YES: Verdict.NO, Verdict.NO: Verdict.YES, Verdict.NONE: Verdict.NONE}
+    assert majority([None if v is None else not v for v in votes]) is flipped[found]

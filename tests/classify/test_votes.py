@@ -2,8 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classify.placement import Verdict
-from classify.votes import Reading, decision, majority, reading
+from classify.votes import Reading, decision, reading
 
 # what stands around a decision
 DRESSED = [
@@ -211,27 +210,3 @@ def test_what_is_thought_never_counts(thought, value):
 def test_an_odd_answer_is_read_in_one_pass(text):
     assert decision(f"{text}\nDecision: True") is True
     assert decision(f"Decision: {text}") is None
-
-
-@pytest.mark.parametrize(
-    ("votes", "expected"),
-    [
-        ([], Verdict.NONE),
-        ([None, None], Verdict.NONE),
-        ([True, False], Verdict.NONE),
-        ([True, False, None], Verdict.NONE),
-        ([True, None, None, None, None], Verdict.YES),
-        ([True, True, False, False, False], Verdict.NO),
-    ],
-)
-def test_majority(votes, expected):
-    assert majority(votes) is expected
-
-
-@given(st.lists(st.sampled_from([True, False, None])))
-def test_majority_is_symmetric_and_blind_to_order_and_abstentions(votes):
-    found = majority(votes)
-    assert majority(reversed(votes)) is found
-    assert majority([*votes, None]) is found
-    flipped = {Verdict.YES: Verdict.NO, Verdict.NO: Verdict.YES, Verdict.NONE: Verdict.NONE}
-    assert majority([None if v is None else not v for v in votes]) is flipped[found]

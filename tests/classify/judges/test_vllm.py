@@ -17,7 +17,8 @@ from classify.judges.shortening import Shortener
 from classify.judges.vllm import VllmJudge
 from classify.prompts import read_prompts
 from classify.questions import Ask, Question
-from classify.votes import decision, majority, reading
+from classify.stopping import VotingRule
+from classify.votes import decision, reading
 from mining.artifacts import Run
 from mining.errors import StudyError
 from mining.extraction import extract_corpus
@@ -475,7 +476,7 @@ def test_decisions_of_an_engine_become_placements(
     assert {vote for ask in by_ask.values() for vote in ask} == {True, False}
     for question in ("loss_related", "loss_definition"):
         for code, verdict in placed[["code_sha256", question]].dropna().values:
-            assert verdict == majority(by_ask[question, code])
+            assert verdict == VotingRule(5).tally(by_ask[question, code]).verdict
 
 
 @needs_vllm
