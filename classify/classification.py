@@ -26,7 +26,7 @@ from classify.store import Store, Template
 from mining.artifacts import Artifact, Run
 from mining.code import RepositoryCode
 from mining.extraction import CLASSES, FILES, SNIPPETS, Corpus
-from mining.hierarchy import functions_by_class
+from mining.hierarchy import with_class_functions
 from mining.loss_names import known_loss_names, loss_name_finder
 from mining.records import Snippet
 from mining.study import JudgeStudySettings, PlacementSettings, SavingsSettings, Study
@@ -228,14 +228,12 @@ def subjects_of(
     """Give every snippet with what places it, in the corpus's order, a repository at a time."""
     numbers = count()
     for repository in corpus.repositories:
-        snippets = corpus.snippets(repository)
-        functions = functions_by_class(
-            snippets, corpus.classes(repository), follow=plan.placement.bases == "follow"
-        )
-        for snippet, number in zip(snippets, numbers, strict=False):
-            # what is no method has no class, and so no entry
-            of_class = functions.get(f"{snippet.path}::{snippet.class_qualname}", [])
-            yield Subject(number, partial(_place, plan, printed, snippet, of_class))
+        for snippet, of_class in with_class_functions(
+            corpus.snippets(repository),
+            corpus.classes(repository),
+            follow=plan.placement.bases == "follow",
+        ):
+            yield Subject(next(numbers), partial(_place, plan, printed, snippet, of_class))
 
 
 def plan_of(study: Study, corpus: Corpus) -> Plan:

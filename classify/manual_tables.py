@@ -116,13 +116,10 @@ def table_4_3(proposed: pd.DataFrame, theirs: pd.DataFrame, by_hand: pd.DataFram
                 sum(published.get(type_, 0) for type_ in types),
             )
         )
-    frame = pd.DataFrame(rows, columns=["type", "proposed", "by_hand", "agreeing", "published"])
-    frame = frame.astype({"by_hand": "Int64", "agreeing": "Int64"})
-    shared = _with_shares(frame, "proposed", len(proposed), sum(published.values()))
     return Table(
         "table_4_3",
         "Types of the snippets placed loss_unknown",
-        shared[[*_BESIDE, "published", "published_share", "difference"]],
+        _beside_published(rows, len(proposed), sum(published.values())),
         f"Proposed by rules for {len(proposed)} snippets, mistaken placements among them; the "
         f"published types were given by hand, after mistakes were taken out. "
         f"{agreement_note(by_hand)}",
@@ -207,13 +204,10 @@ def table_4_4(proposed: pd.DataFrame, theirs: pd.DataFrame, by_hand: pd.DataFram
                 int(published[case.value]),
             )
         )
-    frame = pd.DataFrame(rows, columns=["type", "proposed", "by_hand", "agreeing", "published"])
-    frame = frame.astype({"by_hand": "Int64", "agreeing": "Int64"})
-    shared = _with_shares(frame, "proposed", len(standalone), _PUBLISHED_STANDALONE)
     return Table(
         "table_4_4",
         "Special cases of the standalone losses",
-        shared[[*_BESIDE, "published", "published_share", "difference"]],
+        _beside_published(rows, len(standalone), _PUBLISHED_STANDALONE),
         f"Of {len(standalone)} snippets proposed as standalone losses; the published study found "
         f"{_PUBLISHED_STANDALONE} by hand. A loss may be several special cases. "
         f"{_cases_note(pairs or [])}",
@@ -273,6 +267,16 @@ def tables_a(
             )
         )
     return tables
+
+
+def _beside_published(
+    rows: Sequence[tuple[object, ...]], total: int, published_total: int
+) -> pd.DataFrame:
+    """Return (type, proposed, by_hand, agreeing, published) as a frame, with the shares."""
+    frame = pd.DataFrame(rows, columns=["type", "proposed", "by_hand", "agreeing", "published"])
+    frame = frame.astype({"by_hand": "Int64", "agreeing": "Int64"})
+    shared = _with_shares(frame, "proposed", total, published_total)
+    return shared[[*_BESIDE, "published", "published_share", "difference"]]
 
 
 def _with_shares(

@@ -16,7 +16,7 @@ from classify.store import Store
 from classify.votes import reading
 from mining.artifacts import Run
 from mining.extraction import Corpus
-from mining.hierarchy import functions_by_class
+from mining.hierarchy import with_class_functions
 from mining.records import Kind
 from mining.study import Study
 
@@ -105,13 +105,12 @@ def _functions_of_methods(study: Study, corpus: Corpus) -> dict[str, dict[str, t
     """Return whom each question about a method's class is put to, by the method."""
     found = {}
     for repository in corpus.repositories:
-        snippets = corpus.snippets(repository)
-        functions = functions_by_class(
-            snippets, corpus.classes(repository), follow=study.placement.bases == "follow"
-        )
-        for snippet in snippets:
+        for snippet, around in with_class_functions(
+            corpus.snippets(repository),
+            corpus.classes(repository),
+            follow=study.placement.bases == "follow",
+        ):
             if snippet.kind is Kind.METHOD:
-                around = functions.get(f"{snippet.path}::{snippet.class_qualname}", ())
                 found[snippet.snippet_id] = {
                     question.value: tuple(
                         each.snippet_id for each in functions_asked(question, snippet, around)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -159,6 +159,18 @@ def functions_by_class(
         return dict(own)
     by_key = {each.key: each for each in classes}
     return {key: [s for k in ancestry(key, by_key) for s in own.get(k, ())] for key in own}
+
+
+def with_class_functions(
+    snippets: Sequence[Snippet], classes: Iterable[ClassDefinition], *, follow: bool
+) -> Iterator[tuple[Snippet, Sequence[Snippet]]]:
+    """Give each snippet with the functions of its class; none for what is no method.
+
+    ``follow``: see ``functions_by_class``.
+    """
+    functions = functions_by_class(snippets, classes, follow=follow)
+    for snippet in snippets:
+        yield snippet, functions.get(f"{snippet.path}::{snippet.class_qualname}", ())
 
 
 def _resolve_base(each: ClassDefinition, base: str, names: Names) -> str:

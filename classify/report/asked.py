@@ -20,7 +20,7 @@ from classify.votes import reading
 from mining.artifacts import Run
 from mining.errors import ArtifactError
 from mining.extraction import Corpus
-from mining.hierarchy import functions_by_class
+from mining.hierarchy import functions_by_class, with_class_functions
 from mining.records import ClassDefinition, Snippet
 from mining.study import Study
 
@@ -101,16 +101,13 @@ class Records:
         snippets = self.corpus.snippets(repository)
         classes = {each.key: each for each in self.corpus.classes(repository)}
         follow = self._study.placement.bases == "follow"
-        functions = functions_by_class(snippets, classes.values(), follow=follow)
         own = functions_by_class(snippets, classes.values(), follow=False)
         opened = replace(self._opened, rule=self._rule)
         ballots = open_ballots(self._study, opened, self._store, self._refused)
         asked: dict[Ask, None] = {}
         cases = tuple(
-            self._case(
-                each, functions.get(f"{each.path}::{each.class_qualname}", ()), ballots, asked
-            )
-            for each in snippets
+            self._case(each, around, ballots, asked)
+            for each, around in with_class_functions(snippets, classes.values(), follow=follow)
         )
         answered = {
             (ask.question, ask.snippet.snippet_id): found
