@@ -1,10 +1,13 @@
-"""A small corpus that a model judges: its server answers by a table, the rest is real."""
+"""The command line, and a small corpus that a model judges: its server answers by a table."""
 
+import io
+import sys
 import threading
 from collections import Counter
 
 import pytest
 
+from classify import cli
 from mining import pipeline as mining
 from mining.artifacts import Run
 from mining.opening import begin
@@ -111,3 +114,25 @@ def judged(tmp_path, model):
     mining.fetch(*begin(study, run))
     mining.extract(study, run)
     return study, run
+
+
+@pytest.fixture
+def lossplace(monkeypatch, capsys, tmp_path):
+    """Run the command line in a folder of its own, with lines for stdin; give what came of it.
+
+    That is its exit status, and what it printed to stdout and stderr.
+    """
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments, keys=()):
+        monkeypatch.setattr(sys, "argv", ["lossplace", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{key}\n" for key in keys)))
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return call

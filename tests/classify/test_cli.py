@@ -15,24 +15,6 @@ ROOT = Path(__file__).parents[2]
 CODE = "def loss(a, b, w):\n    return (a - b).abs().mean() + w * (a - b).pow(2).mean()\n"
 
 
-@pytest.fixture
-def lossplace(monkeypatch, capsys, tmp_path):
-    """Run the command line in a folder of its own; give its exit status and what it printed."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lossplace", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """The folder of a finished run over one snippet, for tests that begin where a run has ended."""

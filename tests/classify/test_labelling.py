@@ -1,9 +1,7 @@
 import csv
-import io
 import json
 import re
 import shutil
-import sys
 from dataclasses import replace
 
 import pandas as pd
@@ -11,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classify import cli
 from classify.gold import read_gold
 from classify.labelling import harmless, permalink
 from classify.labels import (
@@ -53,25 +50,6 @@ class Net(Base):
 """
 EVIL = "def evil(a, b):\n\treturn '\x1b]0;red\x07\u202eabc' + a - b\n"
 PLAIN = "".join(f"\n\ndef name_{n}(rows):\n    return rows[{n}]\n" for n in range(8))
-
-
-@pytest.fixture
-def lossplace(monkeypatch, capsys, tmp_path):
-    """Run the command line in a folder of its own, with lines for stdin."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments, keys=()):
-        monkeypatch.setattr(sys, "argv", ["lossplace", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{key}\n" for key in keys)))
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture(scope="module")
