@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-browser lint test-vllm vendor clean
+.PHONY: demo test test-browser lint test-vllm audit vendor clean
 
 demo: $(VENV)/.installed
 	$(BIN)/lossplace run data/studies/sample.toml
@@ -26,6 +26,11 @@ lint: $(VENV)/.installed-lint
 test-vllm: $(VENV)/.installed-vllm
 	$(BIN)/pytest -m vllm
 
+# known vulnerabilities of all that is installed; fails also where nobody could be asked about a part
+audit: $(VENV)/.installed-audit
+	$(BIN)/pip list --format=freeze --exclude-editable > $(VENV)/audit.txt
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement $(VENV)/audit.txt
+
 # the libraries of the report's pages, again from npm; their hashes must be the known ones
 vendor:
 	.ci/vendor
@@ -45,6 +50,12 @@ $(VENV)/.installed-test: $(VENV)/.installed
 
 $(VENV)/.installed-lint: $(VENV)/.installed-test
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	touch $@
+
+# pip and setuptools are those that came with Python: an old one's faults are not ours
+$(VENV)/.installed-audit: $(VENV)/.installed-test
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip setuptools
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[audit]'
 	touch $@
 
 $(VENV)/.installed-vllm: $(VENV)/.installed-test

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from mining.records import Repository
+from mining.untrusted_json import json_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Page:
 def read_page(text: str) -> Page:
     """Read the body of an answer. Raises ValueError, which says in a phrase what is wrong."""
     try:
-        body = json.loads(text)
+        body = json_of(text)
     except ValueError:
         raise ValueError("not JSON, or cut short") from None
     try:

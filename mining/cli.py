@@ -27,6 +27,14 @@ LocalOption = Annotated[
 WeightsOption = Annotated[
     str | None, typer.Option("--weights", help="Such as stars=1,forks=2,recency=1.5.")
 ]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Work on a Ray cluster: auto, local to start one here, or such as 10.0.0.1:6379.",
+    ),
+]
 TopOption = Annotated[int | None, typer.Option("--top", help="Repositories taken from each query.")]
 
 
@@ -45,31 +53,40 @@ def printable(line: str) -> str:
 def search(study: StudyArgument = None, run_dir: RunDirOption = None) -> None:
     """Ask GitHub for the repositories of every query."""
     from mining import pipeline
-    from mining.opening import begin, open_run
+    from mining.opening import open_run, writing
 
-    say(pipeline.search(*begin(*open_run(study, run_dir))))
+    with writing(*open_run(study, run_dir)) as opened:
+        say(pipeline.search(*opened))
 
 
 @app.command()
 def fetch(
-    study: StudyArgument = None, run_dir: RunDirOption = None, local: LocalOption = None
+    study: StudyArgument = None,
+    run_dir: RunDirOption = None,
+    local: LocalOption = None,
+    ray: RayOption = None,
 ) -> None:
     """Get the Python files of the selected repositories."""
     from mining import pipeline
-    from mining.opening import begin, open_run
+    from mining.opening import open_run, writing
 
-    say(pipeline.fetch(*begin(*open_run(study, run_dir, local))))
+    with writing(*open_run(study, run_dir, local, ray=ray)) as opened:
+        say(pipeline.fetch(*opened))
 
 
 @app.command()
 def extract(
-    study: StudyArgument = None, run_dir: RunDirOption = None, local: LocalOption = None
+    study: StudyArgument = None,
+    run_dir: RunDirOption = None,
+    local: LocalOption = None,
+    ray: RayOption = None,
 ) -> None:
     """Extract every function and every module-level loop of the corpus."""
     from mining import pipeline
-    from mining.opening import begin, open_run
+    from mining.opening import open_run, writing
 
-    say(pipeline.extract(*begin(*open_run(study, run_dir, local))))
+    with writing(*open_run(study, run_dir, local, ray=ray)) as opened:
+        say(pipeline.extract(*opened))
 
 
 @app.command()

@@ -15,6 +15,7 @@ import math
 import re
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,12 +23,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from mining.corpus import FoundFile, is_code, not_code, printable_path, too_large
+from mining.artifacts import file_sha256
+from mining.corpus import FoundFile, git_blob_sha1, is_code, not_code, printable_path, too_large
 from mining.errors import ArtifactError
-from mining.git import Git, Limits, RefusedError, UnansweredError, reading_git
+from mining.git import PATIENCE_S, Git, Limits, RefusedError, UnansweredError, reading_git
 from mining.records import Outcome
+from mining.untrusted_json import json_of
 
-_NOTE, _LISTING, _SIZES = "lossplace.json", "listing", "sizes"
+NOTE, _LISTING, _SIZES = "lossplace.json", "listing", "sizes"
+_INSTANTS = ("before", "committed_at")
 _REF = "refs/heads/main"
 _MAX_LISTING_BYTES = 100_000_000
 """Of ``listing``: about a million files."""
@@ -60,11 +64,10 @@ class Wanted:
     notebooks: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Clone:
-    """A clone on disk."""
+class Held:
+    """What is known of a clone, wherever it lies."""
 
-    folder: Path
+    __slots__ = ()
     commit: Commit
     wanted: Wanted
 
@@ -75,6 +78,15 @@ class Clone:
         if wanted.commit is not None:
             return wanted.commit == self.commit.sha1
         return self.wanted.commit is None and self.wanted.before == wanted.before
+
+
+@dataclass(frozen=True, slots=True)
+class Clone(Held):
+    """A clone on disk."""
+
+    folder: Path
+    commit: Commit
+    wanted: Wanted
 
     @property
     def size_bytes(self) -> int:
@@ -90,18 +102,23 @@ def open_clone(folder: Path) -> Clone | None:
     if not folder.is_dir():
         return None
     try:
-        note = json.loads((folder / _NOTE).read_text("utf-8"))
-        before, date = note["before"], note["committed_at"]
-        return Clone(
-            folder,
-            Commit(note["commit"], date and datetime.fromisoformat(date)),
-            Wanted(note["pinned"], before and datetime.fromisoformat(before), note["notebooks"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Clone(folder, *read_note((folder / NOTE).read_bytes()))
+    except (OSError, ValueError) as error:
         raise ArtifactError(
             f"Expected the clone of a repository at {folder}, found something else ({error}); "
             "delete it and run `lossplace fetch` again."
         ) from error
+
+
+def read_note(note: bytes) -> tuple[Commit, Wanted]:
+    """Return what ``lossplace.json`` says of a clone. Raises ValueError if it is none."""
+    try:
+        fields = json_of(note.decode("utf-8"))
+        before, date = (fields[key] and datetime.fromisoformat(fields[key]) for key in _INSTANTS)
+        wanted = Wanted(fields["pinned"], before, fields["notebooks"])
+        return Commit(fields["commit"], date), wanted
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def make_clone(git: Git, url: str, folder: Path, wanted: Wanted, limits: Limits) -> Clone:
@@ -109,7 +126,9 @@ def make_clone(git: Git, url: str, folder: Path, wanted: Wanted, limits: Limits)
 
     Raises RefusedError or UnansweredError, or ArtifactError if nothing can be written.
     """
-    part, replaced = (folder.with_name(f".{folder.name}.{state}.part") for state in ("new", "old"))
+    # names of this attempt's own: another machine may still be at one that is given up
+    name = f".{folder.name}.{uuid.uuid4().hex}"
+    part, replaced = (folder.with_name(f"{name}.{state}.part") for state in ("new", "old"))
     try:
         revision = wanted.commit or "HEAD"
         if wanted.commit is None and wanted.before is not None:
@@ -124,14 +143,22 @@ def make_clone(git: Git, url: str, folder: Path, wanted: Wanted, limits: Limits)
             "pinned": wanted.commit,
             "before": wanted.before and wanted.before.isoformat(),
             "notebooks": wanted.notebooks,
+            "sha256": {name: file_sha256(part / name) for name in (_LISTING, _SIZES)},
         }
-        (part / _NOTE).write_text(json.dumps(note, indent=1) + "\n", "utf-8")
+        (part / NOTE).write_text(json.dumps(note, indent=1) + "\n", "utf-8")
         clone = Clone(part, commit, wanted)
         if clone.size_bytes > limits.max_bytes:
             raise RefusedError(f"larger than the limit of {limits.max_bytes} bytes")
         if folder.exists():  # of another state; whole, or not there under its name
             folder.rename(replaced)
-        part.rename(folder)
+        try:
+            part.rename(folder)
+        except OSError:
+            # another machine came first: one that had been given up
+            other = open_clone(folder)
+            if other is None or not other.serves(wanted):
+                raise
+            return other
         return replace(clone, folder=folder)
     finally:
         for left in (part, replaced):
@@ -143,6 +170,7 @@ def files_of_clone(folder: Path, max_file_bytes: int, *, notebooks: bool) -> Ite
 
     Raises ArtifactError if the clone is damaged.
     """
+    _check(folder)
     sizes = _sizes(folder)
     files: list[FoundFile | _Entry] = []
     paths: set[str] = set()
@@ -255,9 +283,11 @@ class _Remote:
                 stdin=stdin,
             )
         except RefusedError as error:
-            if "find remote ref HEAD" in str(error):
-                raise RefusedError("empty: it holds no commit") from None
-            raise
+            if "find remote ref HEAD" not in str(error):
+                raise
+            if not self._git.speaks(self._url, self._limits):
+                raise UnansweredError("a web page in place of a repository") from None
+            raise RefusedError("empty: it holds no commit") from None
 
     def listing(self, file: Path) -> None:
         """Write what files the commit has."""
@@ -315,6 +345,24 @@ def _entries(folder: Path) -> Iterator[_Entry]:
         yield _Entry(mode, sha1, name)
 
 
+def _check(folder: Path) -> None:
+    """Raise ArtifactError unless a clone's lists are those that were made of it."""
+    try:
+        noted = json_of((folder / NOTE).read_bytes())["sha256"]
+        damaged = [name for name, sha256 in noted.items() if file_sha256(folder / name) != sha256]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        damaged = [NOTE]
+    if damaged:
+        raise _damaged(folder, damaged[0])
+
+
+def _damaged(folder: Path, what: str) -> ArtifactError:
+    return ArtifactError(
+        f"Expected {what} of the clone {folder} to be as it was fetched, found it damaged; "
+        "delete the clone and run `lossplace fetch` again."
+    )
+
+
 def _sizes(folder: Path) -> dict[str, int]:
     """Return the bytes of each file whose contents were fetched, by its hash."""
     lines = (line.split(" ") for line in (folder / _SIZES).read_text("ascii").splitlines())
@@ -331,11 +379,9 @@ def _contents(folder: Path, names: list[str]) -> Iterator[bytes]:
         with reading_git(folder, "cat-file", "--batch", stdin=asked) as output:
             for name in names:
                 found = _object(output)
-                if found is None:
-                    raise ArtifactError(
-                        f"Expected the file {name} in the clone {folder}, found it damaged; "
-                        "delete the clone and run `lossplace fetch` again."
-                    )
+                # git itself does not look whether an object still has the hash that names it
+                if found is None or (len(name) == 40 and git_blob_sha1(found[1]) != name):
+                    raise _damaged(folder, f"the file {name}")
                 yield found[1]
 
 
@@ -343,7 +389,8 @@ def _commit(git_folder: Path, revision: str) -> Commit | None:
     with tempfile.TemporaryFile() as asked:
         asked.write(f"{revision}\n".encode("ascii"))
         asked.seek(0)
-        with reading_git(git_folder, "cat-file", "--batch", stdin=asked) as output:
+        asking = ("cat-file", "--batch")
+        with reading_git(git_folder, *asking, stdin=asked, timeout_s=PATIENCE_S) as output:
             found = _object(output)
     if found is None:
         return None

@@ -9,7 +9,40 @@ from tree_sitter import Tree
 
 from mining.extract import Extraction, extract, parse
 from mining.hierarchy import Names, resolve_bases
+from mining.imports import Import
 from mining.records import ClassDefinition
+
+
+class Outline:
+    """What the files of a repository define and import, without their texts.
+
+    Files are added one by one; what names mean can be asked once all are there.
+    """
+
+    def __init__(self) -> None:
+        self._imports: dict[str, list[Import]] = {}
+        self._definitions: dict[str, list[str]] = {}
+        self._classes: list[ClassDefinition] = []
+
+    def add(self, path: str, extraction: Extraction) -> None:
+        """Take in what a file holds."""
+        self._imports[path] = [i for i in extraction.imports if not i.scope]
+        classes, snippets = extraction.classes, extraction.snippets
+        self._definitions[path] = [c.qualname for c in classes] + [s.qualname for s in snippets]
+        self._classes += extraction.classes
+
+    @cached_property
+    def names(self) -> Names:
+        """What names mean at the module level of each file."""
+        return Names(self._imports, self._definitions)
+
+    @cached_property
+    def classes(self) -> dict[str, ClassDefinition]:
+        """Every class by its key, ``path::qualname``, with resolved bases.
+
+        Of two classes with one qualname in a file, the later one counts, as at run time.
+        """
+        return {each.key: each for each in resolve_bases(self._classes, self.names)}
 
 
 class RepositoryCode:
@@ -33,25 +66,19 @@ class RepositoryCode:
             for path, text in self.texts.items()
         }
 
-    @cached_property
+    @property
     def names(self) -> Names:
         """What names mean at the module level of each file."""
-        return Names(
-            {
-                path: [i for i in each.imports if not i.scope]
-                for path, each in self.extractions.items()
-            },
-            {
-                path: [c.qualname for c in each.classes] + [s.qualname for s in each.snippets]
-                for path, each in self.extractions.items()
-            },
-        )
+        return self._outline.names
+
+    @property
+    def classes(self) -> dict[str, ClassDefinition]:
+        """Every class by its key; see Outline."""
+        return self._outline.classes
 
     @cached_property
-    def classes(self) -> dict[str, ClassDefinition]:
-        """Every class by its key, ``path::qualname``, with resolved bases.
-
-        Of two classes with one qualname in a file, the later one counts, as at run time.
-        """
-        found = [c for each in self.extractions.values() for c in each.classes]
-        return {c.key: c for c in resolve_bases(found, self.names)}
+    def _outline(self) -> Outline:
+        outline = Outline()
+        for path, extraction in self.extractions.items():
+            outline.add(path, extraction)
+        return outline

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mining.errors import InputError
 
@@ -22,10 +24,12 @@ def read_commits(path: Path) -> pd.DataFrame:
     """
     try:
         if path.suffix == ".parquet":
-            found = pd.read_parquet(path)
+            found = _of_parquet(path)
         else:
             found = pd.read_csv(path, dtype=str, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
+            if not isinstance(found.index, pd.RangeIndex):  # pandas takes the first for a name
+                raise ValueError("a row with more fields than the first line")
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(
             f"Expected a list of repositories and commits at {path}, found nothing that can be "
             f"read ({error}); give a CSV with the columns repository and commit."
@@ -43,7 +47,26 @@ def read_commits(path: Path) -> pd.DataFrame:
     _check(found, path)
     if not set(_OF_A_CORPUS) <= set(found.columns):
         found = found.assign(query="given", position=range(1, len(found) + 1), score=float("nan"))
-    return found[["repository", *_OF_A_CORPUS, "commit"]].astype(_OF_A_CORPUS)
+    try:
+        return found[["repository", *_OF_A_CORPUS, "commit"]].astype(_OF_A_CORPUS)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"Expected numbers under position and score in {path}, found something else ({error}); "
+            "mend it, or leave these columns out."
+        ) from error
+
+
+def _of_parquet(path: Path) -> pd.DataFrame:
+    """Read a table by its columns alone, not by what its pandas metadata would make of them."""
+    table = pq.read_table(path)
+    for field in table.schema:
+        if field.name in ("repository", "commit") and not (
+            pa.types.is_string(field.type)
+            or pa.types.is_large_string(field.type)
+            or pa.types.is_null(field.type)
+        ):
+            raise ValueError(f"{field.name} is no text, but {field.type}")
+    return table.to_pandas(ignore_metadata=True)
 
 
 def _check(found: pd.DataFrame, path: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from mining.decode import decode
@@ -14,6 +15,7 @@ from mining.notebooks import NotebookError, read_notebook
 from mining.records import Dropped, Outcome, SourceFile
 
 NOTEBOOK = ".ipynb"
+_AS_IT_IS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -39,16 +41,14 @@ def local_repositories(folder: Path) -> tuple[dict[str, Path], list[Dropped]]:
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
-        if entry.is_dir() and not entry.is_symlink():
-            found[printable_path(os.fsencode(entry.name.replace("__", "/", 1)))] = entry
+        name = printable_path(os.fsencode(entry.name))
+        repository = name.replace("__", "/", 1)
+        if not entry.is_dir() or entry.is_symlink():
+            beside.append(Dropped(name, "fetch", "not a folder, so not a repository"))
+        elif repository in found:
+            beside.append(Dropped(name, "fetch", "another folder has its name"))
         else:
-            beside.append(
-                Dropped(
-                    printable_path(os.fsencode(entry.name)),
-                    "fetch",
-                    "not a folder, so not a repository",
-                )
-            )
+            found[repository] = entry
     if not found:
         raise InputError(
             f"Expected at least one repository in {folder}, found no folder there; "
@@ -74,14 +74,34 @@ class FoundFile:
 
 
 def files_of_folder(folder: Path, max_file_bytes: int, *, notebooks: bool) -> Iterator[FoundFile]:
-    """Give every file below a repository's folder, by path; links are seen, never followed."""
-    for directory, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if f != ".git")
-        links = [f for f in folders if Path(directory, f).is_symlink()]
-        for name in sorted(files + links):
-            location = Path(directory, name)
-            path = printable_path(os.fsencode(location.relative_to(folder).as_posix()))
-            yield _found(path, location, max_file_bytes, notebooks=notebooks)
+    """Give every file below a repository's folder, by path; links are seen, never followed.
+
+    A folder that cannot be read is given as one unreadable file, so that it does not vanish.
+    """
+    above = len(f"{folder}/")
+    taken: set[str] = set()
+    waiting = [str(folder)]
+    while waiting:  # no recursion: folders may be nested deeper than Python calls
+        directory = waiting.pop()
+        try:
+            with os.scandir(directory) as entries:
+                found = sorted(
+                    (entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries
+                )
+        except OSError as error:
+            path = printable_path(os.fsencode(directory[above:])) or "."
+            yield FoundFile(path, None, None, None, Outcome.UNREADABLE, _reason(error))
+            continue
+        waiting += [f"{directory}/{n}" for n, folds in reversed(found) if folds and n != ".git"]
+        for name in (name for name, folds in found if not folds):
+            location = f"{directory}/{name}"  # a Path takes as long as reading a small file
+            path = printable_path(os.fsencode(location[above:]))
+            if path in taken:
+                reason = "another file has its name"
+                yield FoundFile(path, None, None, None, Outcome.UNREADABLE, reason)
+            else:
+                taken.add(path)
+                yield _found(path, location, max_file_bytes, notebooks=notebooks)
 
 
 def is_code(path: str, *, notebooks: bool) -> bool:
@@ -125,49 +145,51 @@ def read_file(repository: str, commit: str | None, file: FoundFile) -> SourceFil
 
     Of a notebook, the text is that of its code cells; see ``mining.notebooks``.
     """
-    unread = SourceFile(
-        repository=repository,
-        commit=commit,
-        path=file.path,
-        size_bytes=file.size_bytes,
-        sha256=None,
-        encoding=None,
-        outcome=file.outcome or Outcome.UNREADABLE,
-        reason=file.reason,
-        snippets=0,
-        text=None,
-        git_sha1=file.git_sha1,
-    )
+    sha256 = None if file.content is None else hashlib.sha256(file.content).hexdigest()
+
+    def ended(
+        outcome: Outcome,
+        reason: str | None,
+        text: str | None = None,
+        encoding: str | None = None,
+        cells: tuple[tuple[int, int], ...] = (),
+    ) -> SourceFile:
+        return SourceFile(
+            repository=repository,
+            commit=commit,
+            path=file.path,
+            size_bytes=file.size_bytes,
+            sha256=sha256,
+            encoding=encoding,
+            outcome=outcome,
+            reason=reason,
+            snippets=0,
+            text=text,
+            git_sha1=file.git_sha1,
+            cells=cells,
+        )
+
     if file.content is None:
-        return unread
-    unread = replace(unread, sha256=hashlib.sha256(file.content).hexdigest())
+        return ended(file.outcome or Outcome.UNREADABLE, file.reason)
     if file.content.startswith(_LFS):
-        reason = "a pointer to Git LFS, from which nothing is fetched"
-        return replace(unread, outcome=Outcome.UNREADABLE, reason=reason)
+        return ended(Outcome.UNREADABLE, "a pointer to Git LFS, from which nothing is fetched")
     decoded = decode(file.content)
     if decoded is None:
-        reason = "holds bytes that are no text"
-        return replace(unread, outcome=Outcome.UNDECODABLE, reason=reason)
+        return ended(Outcome.UNDECODABLE, "holds bytes that are no text")
     text = decoded.text
     cells: tuple[tuple[int, int], ...] = ()
-    broken = None
+    outcome, reason = Outcome.EXTRACTED if text.strip() else Outcome.EMPTY, None
     if file.path.endswith(NOTEBOOK):
         try:
             notebook = read_notebook(decoded.text)
         except NotebookError as error:
-            return replace(unread, outcome=error.outcome, reason=str(error))
+            return ended(error.outcome, str(error))
         text, cells = notebook.text, notebook.cells
+        outcome = Outcome.EXTRACTED if text.strip() else Outcome.EMPTY
         if notebook.unreadable:
-            broken = f"{notebook.unreadable} cells end within a statement; read around them"
-    ended = Outcome.EXTRACTED if text.strip() else Outcome.EMPTY
-    return replace(
-        unread,
-        encoding=decoded.encoding,
-        outcome=Outcome.PARTIAL if broken else ended,
-        reason=broken,
-        text=text,
-        cells=cells,
-    )
+            outcome = Outcome.PARTIAL
+            reason = f"{notebook.unreadable} cells end within a statement; read around them"
+    return ended(outcome, reason, text, decoded.encoding, cells)
 
 
 def git_blob_sha1(content: bytes) -> str:
@@ -180,21 +202,29 @@ def printable_path(name: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
-def _found(path: str, location: Path, max_file_bytes: int, *, notebooks: bool) -> FoundFile:
+def _found(path: str, location: str, max_file_bytes: int, *, notebooks: bool) -> FoundFile:
     def unread(outcome: Outcome, reason: str | None) -> FoundFile:
         return FoundFile(path, None, None, None, outcome, reason)
 
-    if location.is_symlink():
-        return unread(Outcome.LINK, "a symbolic link, which is not followed")
     try:
-        size = location.stat().st_size
-        if not location.is_file():
+        status = os.lstat(location)
+        if stat.S_ISLNK(status.st_mode):
+            return unread(Outcome.LINK, "a symbolic link, which is not followed")
+        if not stat.S_ISREG(status.st_mode):
             return unread(Outcome.UNREADABLE, "not a regular file")
         if not is_code(path, notebooks=notebooks):
-            return not_code(path, size)
-        if size > max_file_bytes:
-            return too_large(path, size, max_file_bytes)
-        content = location.read_bytes()
+            return not_code(path, status.st_size)
+        if status.st_size > max_file_bytes:
+            return too_large(path, status.st_size, max_file_bytes)
+        # it may have become a link or a pipe meanwhile, and may hold more than it says
+        with os.fdopen(os.open(location, _AS_IT_IS), "rb") as file:
+            content = file.read(max_file_bytes + 1)
     except OSError as error:
-        return unread(Outcome.UNREADABLE, error.strerror)
-    return FoundFile(path, size, git_blob_sha1(content), content)
+        return unread(Outcome.UNREADABLE, _reason(error))
+    if len(content) > max_file_bytes:
+        return unread(Outcome.TOO_LARGE, f"more than the study's limit of {max_file_bytes} bytes")
+    return FoundFile(path, len(content), git_blob_sha1(content), content)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__

@@ -7,6 +7,9 @@ import io
 import tokenize
 from dataclasses import dataclass
 
+_NO_SOURCE = frozenset({"punycode", "idna"})
+"""Codecs of host names, which take the square of a text's length."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
@@ -42,6 +45,8 @@ def _candidates(content: bytes) -> list[str]:
             return [encoding]
     try:
         declared, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+        if declared in _NO_SOURCE:
+            declared = "utf-8"
     except (SyntaxError, ValueError):  # unknown codec, not UTF-8, or a NUL in the declaration
         declared = "utf-8"
     return list(dict.fromkeys([declared, "utf-8", "latin-1"]))

@@ -5,28 +5,48 @@ One parse by tree-sitter, which reads Python 2 and 3 alike and goes on after an 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import tree_sitter_python
-from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
+from tree_sitter import Language, Node, Parser, Tree
 
 from mining.imports import Import, imports_of
 from mining.records import ClassDefinition, Kind, Snippet
 
 PYTHON = Language(tree_sitter_python.language())
-_SCOPES = Query(
-    PYTHON,
-    """
-    (function_definition) @function
-    (class_definition) @class
-    (for_statement) @loop
-    (while_statement) @loop
-    (import_statement) @import
-    (import_from_statement) @import
-    """,
-)
+_SCOPES = {
+    "function_definition": "function",
+    "class_definition": "class",
+    "for_statement": "loop",
+    "while_statement": "loop",
+    "import_statement": "import",
+    "import_from_statement": "import",
+}
+_NODE_KINDS = [
+    (kind_id, PYTHON.node_kind_for_id(kind_id)) for kind_id in range(PYTHON.node_kind_count)
+]  # more than one number may mean a node
+_KINDS = {kind_id: _SCOPES[node] for kind_id, node in _NODE_KINDS if node in _SCOPES}
+_COMPOUND = {
+    *("module", "block", "decorated_definition", "function_definition", "class_definition"),
+    *("if_statement", "elif_clause", "else_clause", "for_statement", "while_statement"),
+    *("try_statement", "except_clause", "finally_clause", "with_statement"),
+    *("match_statement", "case_clause"),
+}
+"""What holds statements."""
+_DEEPEST = 100
+"""Levels of indentation that Python itself reads. Each holds the text of all below it once more."""
+_COMMENT_LINE = re.compile(rb"^[ \t\f]*#[^\n]*$", re.MULTILINE)
+_MANY = 1000
+"""Comments or continued lines in a file, below which it is not looked for those that are slow."""
+_TOO_MANY = 10_000
+"""Continued lines that no one writes, and which take the square of their number after an error."""
+_PIECE = 4096
+_READ_AGAIN = 50
+"""So often the parser may read a file; it reads what people write about twice."""
+_OPENED = frozenset(k for k, node in _NODE_KINDS if node in _COMPOUND or node in _SCOPES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +59,18 @@ class Extraction:
     broken: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Scope:
-    """A function, class or loop that is open at the point reached in the text."""
+class _Scope(NamedTuple):
+    """What is around a node: how many functions, classes and loops, and what they are called."""
 
-    kind: str
-    end_byte: int
-    qualname: str
-    class_qualname: str | None
+    depth: int = 0
+    qualname: str = ""
+    class_qualname: str | None = None
 
 
 def parse(source: bytes) -> Tree:
     """Return the syntax tree of a file's text, given as UTF-8."""
+    if _takes_hours(source):
+        source = _without_lookahead(source)
     return Parser(PYTHON).parse(source)
 
 
@@ -68,54 +88,53 @@ def extract(
     snippets: list[Snippet] = []
     classes: list[ClassDefinition] = []
     imports: list[Import] = []
-    line_starts = _line_starts(source)
-    open_scopes: list[_Scope] = []
-    for kind, node in _scopes(tree):
-        while open_scopes and open_scopes[-1].end_byte <= node.start_byte:
-            open_scopes.pop()
-        around = open_scopes[-1] if open_scopes else None
-        if kind == "import":
-            imports.extend(imports_of(node, around.qualname if around else ""))
-            continue
-        name = _name(node) if kind != "loop" else ""
-        named = [s for s in open_scopes if s.kind != "loop"]
-        qualname = f"{named[-1].qualname}.{name}" if named else name
-        class_qualname = named[-1].class_qualname if named else None
+    broken = tree.root_node.has_error
+    too_deep = False
+
+    def scope_of(kind: str, node: Node, around: _Scope) -> _Scope:
+        """Take note of what a node defines, and return the scope that it opens."""
+        depth, qualname, class_qualname = around
+        if kind == "loop":
+            if not depth:
+                snippets.append(snippet(node, Kind.LOOP, "<loop>", None))
+            return _Scope(depth + 1, qualname, class_qualname)
+        name = _name(node)
+        qualname = f"{qualname}.{name}" if qualname else name
         if kind == "class":
-            classes.append(
-                ClassDefinition(
-                    repository,
-                    path,
-                    qualname,
-                    node.start_point.row + 1,
-                    _end_line(node),
-                    tuple(base_names(node)),
-                )
-            )
-            class_qualname = qualname
-        elif kind == "function" or around is None:
-            snippet_kind = (
-                Kind.LOOP
-                if kind == "loop"
-                else Kind.METHOD
-                if class_qualname is not None
-                else Kind.FUNCTION
-            )
-            snippets.append(
-                Snippet(
-                    repository,
-                    commit,
-                    path,
-                    node.start_point.row + 1,
-                    _end_line(node),
-                    snippet_kind,
-                    "<loop>" if kind == "loop" else qualname,
-                    class_qualname,
-                    _lines(source, node, line_starts),
-                )
-            )
-        open_scopes.append(_Scope(kind, node.end_byte, qualname, class_qualname))
-    return Extraction(tuple(snippets), tuple(classes), tuple(imports), tree.root_node.has_error)
+            lines = node.start_point.row + 1, _end_line(node)
+            bases = tuple(base_names(node))
+            classes.append(ClassDefinition(repository, path, qualname, *lines, bases))
+            return _Scope(depth + 1, qualname, qualname)
+        of_class = Kind.FUNCTION if class_qualname is None else Kind.METHOD
+        snippets.append(snippet(node, of_class, qualname, class_qualname))
+        return _Scope(depth + 1, qualname, class_qualname)
+
+    def snippet(node: Node, kind: Kind, qualname: str, class_qualname: str | None) -> Snippet:
+        lines = node.start_point.row + 1, _end_line(node)
+        text = _lines(source, node)
+        return Snippet(repository, commit, path, *lines, kind, qualname, class_qualname, text)
+
+    # In the order of the text. What is looked for are statements, so that only what holds them is
+    # opened, and what holds an error: there a statement may lie anywhere. A query over all nodes
+    # takes twice as long, and of a long error the square of its length.
+    open_nodes = [(tree.root_node, _Scope())]
+    while open_nodes:
+        node, scope = open_nodes.pop()
+        kind = _KINDS.get(node.kind_id)
+        if kind is not None:
+            if scope.depth == _DEEPEST:
+                too_deep = True
+                continue
+            if kind == "import":
+                imports.extend(imports_of(node, scope.qualname))
+                continue
+            scope = scope_of(kind, node, scope)
+        open_nodes += [
+            (child, scope)
+            for child in reversed(node.named_children)
+            if child.kind_id in _OPENED or (broken and child.has_error)
+        ]
+    return Extraction(tuple(snippets), tuple(classes), tuple(imports), broken or too_deep)
 
 
 def base_names(class_node: Node) -> Iterator[str]:
@@ -147,17 +166,39 @@ def text_of(node: Node) -> str:
     return "".join((node.text or b"").decode("utf-8", "replace").split())
 
 
-def _scopes(tree: Tree) -> list[tuple[str, Node]]:
-    """Return the captured nodes in the order of the text, outer before inner."""
-    captures = QueryCursor(_SCOPES).captures(tree.root_node)
-    found = [(kind, node) for kind, nodes in captures.items() for node in nodes]
-    found.sort(key=lambda pair: (pair[1].start_byte, -pair[1].end_byte))
-    return found
-
-
 def _name(node: Node) -> str:
     name = node.child_by_field_name("name")
     return text_of(name) if name is not None else "<unnamed>"
+
+
+def _takes_hours(source: bytes) -> bool:
+    """Tell whether the parser reads the same bytes over and over.
+
+    It looks ahead over comments and continued lines, from each of them anew, which of many in a
+    row takes the square of their number. What it asks for is counted, not the time that it takes,
+    so that every machine says the same.
+    """
+    continued = source.count(b"\\\n")
+    if continued >= _TOO_MANY:
+        return True
+    if source.count(b"#") < _MANY and continued < _MANY:
+        return False
+    asked = 0
+    most = 1000 + _READ_AGAIN * len(source) // _PIECE
+
+    def piece(start: int, _: object) -> bytes:
+        nonlocal asked
+        asked += 1
+        return source[start : start + _PIECE] if asked <= most else b""
+
+    Parser(PYTHON).parse(piece)
+    return asked > most
+
+
+def _without_lookahead(source: bytes) -> bytes:
+    """Return a text of equal length without what the parser looks ahead over."""
+    without_comments = _COMMENT_LINE.sub(lambda found: b" " * len(found[0]), source)
+    return without_comments.replace(b"\\\n", b" \n")
 
 
 def _end_line(node: Node) -> int:
@@ -166,18 +207,10 @@ def _end_line(node: Node) -> int:
     return max(node.start_point.row, end.row - (end.column == 0)) + 1
 
 
-def _line_starts(source: bytes) -> list[int]:
-    starts = [0]
-    position = source.find(b"\n")
-    while position >= 0:
-        starts.append(position + 1)
-        position = source.find(b"\n", position + 1)
-    return starts
-
-
-def _lines(source: bytes, node: Node, line_starts: list[int]) -> str:
+def _lines(source: bytes, node: Node) -> str:
     """Return a node's text from the start of its first line, if only white space precedes it."""
-    line_start = line_starts[bisect_right(line_starts, node.start_byte) - 1]
-    indentation = source[line_start : node.start_byte]
-    start = line_start if not indentation.strip() else node.start_byte
+    start = node.start_byte
+    line_start = start - node.start_point.column
+    if not source[line_start:start].strip():
+        start = line_start
     return source[start : node.end_byte].decode("utf-8", "replace").rstrip("\n")

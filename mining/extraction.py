@@ -1,16 +1,18 @@
 """The extraction stage: repositories' folders to files, snippets and classes on disk.
 
-Each table has one row group for each repository, so that a later stage can read one
-repository at a time, however large the corpus.
+Workers extract one repository each and leave it as a part; this process puts the parts together.
+A row group holds some megabytes, of many small repositories or of a piece of a large one, so that a
+later stage can read one repository at a time, however large the corpus.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import platform
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from functools import cached_property
-from pathlib import Path
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -18,21 +20,23 @@ import pyarrow.parquet as pq
 
 from mining.artifacts import Artifact, Run, table_of
 from mining.clone import Clone, files_of_clone
-from mining.code import RepositoryCode
+from mining.clones import Place, StoredClone
+from mining.code import Outline
 from mining.corpus import FoundFile, files_of_folder, read_file
+from mining.engines import open_engine
 from mining.errors import ArtifactError
+from mining.extract import Extraction, extract
 from mining.notebooks import place_in_cell
+from mining.parts import Parts, open_parts, part_key
 from mining.progress import track
 from mining.records import (
     EXTRACTED_OUTCOMES,
-    ClassDefinition,
     Dropped,
-    Kind,
     Outcome,
     Snippet,
     SourceFile,
 )
-from mining.study import CorpusSettings
+from mining.study import CorpusSettings, ScaleSettings
 
 FILES, SNIPPETS, CLASSES, DROPPED = (
     "files.parquet",
@@ -93,72 +97,188 @@ SCHEMAS = {
 }
 """The documented columns of what this stage writes; see README, "What a run holds"."""
 
+_REPEATED = frozenset({"repository", "commit", "path", "encoding", "outcome", "reason", "kind"})
+"""Columns whose values come again and again, which Parquet then holds once."""
 
-def files_of(place: Path | Clone, settings: CorpusSettings) -> Iterator[FoundFile]:
-    """Give every file of a repository, which is a folder or a clone."""
+_HELD_CHARACTERS = 4_000_000
+"""So much text of a repository is held at a time."""
+
+_ROW_GROUP_BYTES = 8_000_000
+"""A row group is written once it has so many. Each costs its writer some ten kilobytes of memory
+until the end, and each of its readers one: with one for each repository that was the largest part
+of what ten thousand repositories took."""
+
+_HELD_TABLES = 250
+
+
+def files_of(place: Place, settings: CorpusSettings) -> Iterator[FoundFile]:
+    """Give every file of a repository, which is a folder or a clone.
+
+    Raises ArtifactError if it is not there, as on another machine it may not.
+    """
     limit, notebooks = settings.max_file_bytes, settings.notebooks
+    if isinstance(place, StoredClone):
+        with place.unpacked() as clone:
+            yield from files_of_clone(clone.folder, limit, notebooks=notebooks)
+        return
+    folder = place.folder if isinstance(place, Clone) else place
+    if not folder.is_dir():
+        raise ArtifactError(
+            f"Expected the code at {folder} on {platform.node()}, found no folder there; a folder "
+            "that is worked on by several machines must be shared, or use scale.storage."
+        )
     if isinstance(place, Clone):
-        return files_of_clone(place.folder, limit, notebooks=notebooks)
-    return files_of_folder(place, limit, notebooks=notebooks)
+        yield from files_of_clone(folder, limit, notebooks=notebooks)
+    else:
+        yield from files_of_folder(folder, limit, notebooks=notebooks)
 
 
-def extract_repository(
-    repository: str, commit: str | None, place: Path | Clone, settings: CorpusSettings
-) -> tuple[list[SourceFile], RepositoryCode]:
-    """Read every file of a repository and extract it; the files carry their outcomes."""
-    files = [read_file(repository, commit, found) for found in files_of(place, settings)]
-    code = RepositoryCode(repository, commit, {f.path: f.text for f in files if f.text is not None})
-    return [_with_outcome(file, code) for file in files], code
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A repository to extract: where its files are, and one hash over them (see tree_sha256)."""
+
+    repository: str
+    commit: str | None
+    place: Place
+    tree_sha256: str
+
+
+def extract_source(source: Source, settings: CorpusSettings) -> Iterator[tuple[str, pa.Table]]:
+    """Give the rows of a repository by the name of their table, a bounded number at a time.
+
+    Only names are held until the end, when the bases of all classes can be resolved.
+    """
+    repository, commit = source.repository, source.commit
+    outline = Outline()
+    files: list[SourceFile] = []
+    snippets: list[Snippet] = []
+    held = 0
+    for found in files_of(source.place, settings):
+        file = read_file(repository, commit, found)
+        if file.text is not None:
+            extraction = extract(repository, commit, file.path, file.text)
+            outline.add(file.path, extraction)
+            file = _with_outcome(file, extraction)
+            found_here = extraction.snippets
+            snippets += _in_their_cells(found_here, file.cells) if file.cells else found_here
+            held += len(file.text or "")
+        files.append(file)
+        if held > _HELD_CHARACTERS:
+            yield from _tables(files, snippets)
+            files, snippets, held = [], [], 0
+    yield from _tables(files, snippets)
+    yield CLASSES, table_of(SCHEMAS[CLASSES], outline.classes.values())
 
 
 def extract_corpus(
     run: Run,
-    repositories: Sequence[tuple[str, str | None, Path | Clone]],
+    sources: Sequence[Source],
     dropped: Iterable[Dropped],
     settings: CorpusSettings,
     inputs: Mapping[str, str],
+    scale: ScaleSettings,
 ) -> None:
-    """Write files, snippets, classes and dropped for (repository, commit, place) triples.
+    """Write files, snippets, classes and dropped of all sources, in their order.
 
     ``dropped`` is what left the flow before; it goes into the same table.
     """
+    parts = open_parts(run, scale, "extract")
+    keys = {
+        source: part_key(
+            source.repository, source.commit, source.tree_sha256, extraction_settings(settings)
+        )
+        for source in sources
+    }
+    there = parts.keys()
+    work = _Work(parts, settings)
+    done = open_engine(scale).map(
+        work, [(key, source) for source, key in keys.items() if key not in there], work.lost
+    )
     artifact = Artifact("extract", extraction_settings(settings), inputs)
-    outcomes: dict[str, int] = dict.fromkeys(Outcome, 0)
+    outcomes: Counter[str] = Counter(dict.fromkeys(Outcome, 0))
     with ExitStack() as stack:
         # the sidecars are written when the stack unwinds, when every table is whole
-        writers = {}
-        facts = {}
-        for name, schema in SCHEMAS.items():
-            temporary, facts[name] = stack.enter_context(run.replacing(name, artifact))
-            facts[name]["rows"] = 0
-            writers[name] = stack.enter_context(
-                pq.ParquetWriter(temporary, schema, compression="zstd")
-            )
+        tables = {name: stack.enter_context(_writing(run, name, artifact)) for name in SCHEMAS}
+        stack.enter_context(closing(done))
+        tables[DROPPED].write(table_of(SCHEMAS[DROPPED], dropped))
+        for key in track(keys.values(), "extracting", len(keys)):
+            if key not in there:
+                next(done)
+            for name, table in parts.get(key):
+                tables[name].write(table)
+                if name == FILES:
+                    outcomes.update(map(str, table["outcome"].to_pylist()))
+        tables[FILES].facts["notes"] = {"outcomes": dict(outcomes)}
+    parts.clear()
 
-        def write(name: str, records: Iterable[Any]) -> None:
-            table = table_of(SCHEMAS[name], records)
-            if table.num_rows:
-                writers[name].write_table(table)
-                facts[name]["rows"] += table.num_rows
 
-        write(DROPPED, dropped)
-        for repository, commit, place in track(repositories, "extracting", len(repositories)):
-            files, code = extract_repository(repository, commit, place, settings)
-            cells = {file.path: file.cells for file in files}
-            write(FILES, files)
-            write(
-                SNIPPETS,
-                (
-                    _in_its_cell(snippet, cells[snippet.path])
-                    for extraction in code.extractions.values()
-                    for snippet in extraction.snippets
-                ),
-            )
-            write(CLASSES, code.classes.values())
-            write(DROPPED, (_dropped(f) for f in files if f.outcome not in EXTRACTED_OUTCOMES))
-            for file in files:
-                outcomes[file.outcome] += 1
-        facts[FILES]["notes"] = {"outcomes": outcomes}
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a worker does: leave the part of a source, if it is not there."""
+
+    parts: Parts
+    settings: CorpusSettings
+
+    def __call__(self, item: tuple[str, Source]) -> None:
+        key, source = item
+        if key not in self.parts:
+            self.parts.put(key, extract_source(source, self.settings))
+
+    def lost(self, item: tuple[str, Source], reason: str) -> None:
+        """Leave the part of a source that no worker survives."""
+        key, source = item
+        dropped = [Dropped(source.repository, "extract", reason)]
+        self.parts.put(key, [(DROPPED, table_of(SCHEMAS[DROPPED], dropped))])
+
+
+@dataclass(slots=True)
+class _Table:
+    """A table being written, what its sidecar will say, and the row group that is not yet full."""
+
+    writer: pq.ParquetWriter
+    facts: dict[str, Any]
+    held: list[pa.Table] = field(default_factory=list)
+    held_bytes: int = 0
+
+    def write(self, table: pa.Table) -> None:
+        if table.num_rows:
+            self.held.append(table)
+            self.held_bytes += table.nbytes
+            self.facts["rows"] += table.num_rows
+        if self.held_bytes >= _ROW_GROUP_BYTES:
+            self.flush()
+        elif len(self.held) >= _HELD_TABLES:
+            # a small table is mostly what Arrow notes about it, and keeps its part's file mapped
+            self.held = [pa.concat_tables(self.held).combine_chunks()]
+
+    def flush(self) -> None:
+        if self.held:
+            self.writer.write_table(pa.concat_tables(self.held))
+            self.held, self.held_bytes = [], 0
+
+
+@contextmanager
+def _writing(run: Run, name: str, artifact: Artifact) -> Iterator[_Table]:
+    schema = SCHEMAS[name]
+    with run.replacing(name, artifact) as (temporary, facts):
+        facts["rows"] = 0
+        with pq.ParquetWriter(
+            temporary,
+            schema,
+            compression="zstd",
+            use_dictionary=[each for each in schema.names if each in _REPEATED],  # type: ignore[arg-type]
+            write_statistics=[each for each in schema.names if each != "text"],
+        ) as writer:
+            table = _Table(writer, facts)
+            yield table
+            table.flush()
+
+
+def _tables(files: list[SourceFile], snippets: list[Snippet]) -> Iterator[tuple[str, pa.Table]]:
+    yield FILES, table_of(SCHEMAS[FILES], files)
+    yield SNIPPETS, table_of(SCHEMAS[SNIPPETS], snippets)
+    dropped = (_dropped(file) for file in files if file.outcome not in EXTRACTED_OUTCOMES)
+    yield DROPPED, table_of(SCHEMAS[DROPPED], dropped)
 
 
 def extraction_settings(settings: CorpusSettings) -> dict[str, Any]:
@@ -166,111 +286,15 @@ def extraction_settings(settings: CorpusSettings) -> dict[str, Any]:
     return {"max_file_bytes": settings.max_file_bytes, "notebooks": settings.notebooks}
 
 
-class Corpus:
-    """The extracted corpus of a run, read one repository at a time.
-
-    A replication package leaves out texts that it may not pass on. Who needs no texts says so
-    by ``without_texts``: such snippets then come with an empty one, but the hashes that they had.
-    """
-
-    def __init__(self, run: Run, *, without_texts: bool = False) -> None:
-        """Open a run's tables. Raises ArtifactError if the extraction is not done."""
-        self._run = run
-        self._without_texts = without_texts
-        for name in (FILES, SNIPPETS, CLASSES):
-            run.sha256(name)
-
-    @cached_property
-    def repositories(self) -> list[str]:
-        """The repositories that have a snippet, in the order of the corpus."""
-        return list(self._groups[SNIPPETS])
-
-    def snippets(self, repository: str) -> list[Snippet]:
-        """Return the snippets of a repository, by path and line.
-
-        Raises ArtifactError if their texts were left out.
-        """
-        columns = [f.name for f in dataclasses.fields(Snippet)]
-        snippets = []
-        for row in self._rows(SNIPPETS, repository, [*columns, "snippet_id", "code_sha256"]):
-            hashes = {name: row.pop(name) for name in ("snippet_id", "code_sha256")}
-            left_out = row["text"] is None
-            if left_out and not self._without_texts:
-                raise self._left_out(repository)
-            snippet = Snippet(**{**row, "kind": Kind(row["kind"]), "text": row["text"] or ""})
-            if left_out:
-                vars(snippet).update(hashes)  # cached, so that they are not those of no text
-            snippets.append(snippet)
-        return snippets
-
-    def classes(self, repository: str) -> list[ClassDefinition]:
-        """Return the classes of a repository, with their resolved bases."""
-        return [
-            ClassDefinition(
-                **{
-                    **row,
-                    "bases": tuple(row["bases"]),
-                    "resolved_bases": tuple(row["resolved_bases"]),
-                }
-            )
-            for row in self._rows(CLASSES, repository, SCHEMAS[CLASSES].names)
-        ]
-
-    def code(self, repository: str) -> RepositoryCode:
-        """Return the texts of a repository's Python files, as they were when extracted.
-
-        Raises ArtifactError if they were left out.
-        """
-        rows = list(self._rows(FILES, repository, ["commit", "path", "outcome", "text"]))
-        if any(row["text"] is None and row["outcome"] in EXTRACTED_OUTCOMES for row in rows):
-            raise self._left_out(repository)
-        return RepositoryCode(
-            repository,
-            rows[0]["commit"] if rows else None,
-            {row["path"]: row["text"] for row in rows if row["text"] is not None},
-        )
-
-    def _left_out(self, repository: str) -> ArtifactError:
-        return ArtifactError(
-            f"Expected the code of {repository} in {self._run.folder}, found that it was left out "
-            "of this replication package; get the run itself, or fetch the repository anew."
-        )
-
-    @cached_property
-    def _files(self) -> dict[str, pq.ParquetFile]:
-        return {name: pq.ParquetFile(self._run.path(name)) for name in (FILES, SNIPPETS, CLASSES)}
-
-    @cached_property
-    def _groups(self) -> dict[str, dict[str, list[int]]]:
-        """The row groups of each repository, by table."""
-        return {name: _row_groups(file) for name, file in self._files.items()}
-
-    def _rows(self, name: str, repository: str, columns: list[str]) -> Iterator[dict[str, Any]]:
-        groups = self._groups[name].get(repository, [])
-        yield from self._files[name].read_row_groups(groups, columns=columns).to_pylist()
+def _in_their_cells(
+    snippets: Iterable[Snippet], cells: Sequence[tuple[int, int]]
+) -> Iterator[Snippet]:
+    for snippet in snippets:
+        cell, cell_line = place_in_cell(cells, snippet.start_line)
+        yield dataclasses.replace(snippet, cell=cell, cell_line=cell_line)
 
 
-def _row_groups(file: pq.ParquetFile) -> dict[str, list[int]]:
-    repositories = file.read(columns=["repository"]).column(0)
-    groups: dict[str, list[int]] = {}
-    first_row = 0
-    for number in range(file.metadata.num_row_groups):
-        groups.setdefault(repositories[first_row].as_py(), []).append(number)
-        first_row += file.metadata.row_group(number).num_rows
-    return groups
-
-
-def _in_its_cell(snippet: Snippet, cells: Sequence[tuple[int, int]]) -> Snippet:
-    if not cells:
-        return snippet
-    cell, cell_line = place_in_cell(cells, snippet.start_line)
-    return dataclasses.replace(snippet, cell=cell, cell_line=cell_line)
-
-
-def _with_outcome(file: SourceFile, code: RepositoryCode) -> SourceFile:
-    extraction = code.extractions.get(file.path)
-    if extraction is None:
-        return file
+def _with_outcome(file: SourceFile, extraction: Extraction) -> SourceFile:
     if extraction.broken and file.outcome is Outcome.EXTRACTED:
         file = dataclasses.replace(
             file, outcome=Outcome.PARTIAL, reason="has syntax errors; read around them"

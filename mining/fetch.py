@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import fcntl
 import re
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from mining.artifacts import Run
-from mining.clone import Clone, Wanted, make_clone, open_clone
-from mining.corpus import folder_name
-from mining.errors import ArtifactError, ServiceError, StudyError
+from mining.clone import Clone, Wanted
+from mining.clones import Clones, StoredClone, open_clones
+from mining.engines import Engine, open_engine
+from mining.errors import ServiceError, StudyError
 from mining.git import Git, GitError, Limits, RefusedError, SlowError, UnansweredError, check_git
 from mining.progress import track, wait
 from mining.records import Dropped
-from mining.study import CorpusSettings
+from mining.study import CorpusSettings, ScaleSettings
 
-CLONES = "clones"
+T = TypeVar("T")
+R = TypeVar("R")
 
 _ATTEMPTS = 3
+_ANSWER_S = 60.0
+"""For the question whether a host answers at all."""
 _PROTOCOLS = ("https", "ssh", "file")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _NAME = re.compile(r"[A-Za-z0-9_-]+/(?!\.{1,2}$)[A-Za-z0-9_.-]+")
-
-
-def clone_folder(run: Run, repository: str) -> Path:
-    """Return where a repository's clone is, or will be: ``clones/owner__name.git`` of the run."""
-    return run.path(CLONES).resolve() / f"{folder_name(repository)}.git"
 
 
 def fetch_repositories(
@@ -38,132 +36,143 @@ def fetch_repositories(
     repositories: Mapping[str, str | None],
     settings: CorpusSettings,
     wait: Callable[[float, str], None] = wait,
-) -> tuple[dict[str, Clone], list[Dropped]]:
+    scale: ScaleSettings | None = None,
+) -> tuple[dict[str, Clone | StoredClone], list[Dropped]]:
     """Fetch the code of each repository, and return the clones and what could not be had.
 
     ``repositories`` gives each one's commit (a full hash), or None for the one that the settings
     mean. A clone that is there already and holds what is wanted is kept. A repository that is
-    gone, private, empty or over a limit is dropped, with the reason. Both keep the order.
+    gone, private, empty or over a limit is dropped, with the reason. Both keep the order. With
+    ``scale`` a cluster fetches, each repository on one of its machines.
 
     Raises ServiceError if the host does not answer, for this repository nor for another;
     StudyError for a wrong ``clone_url``; ArtifactError if nothing can be written, or another
     process fetches into this run.
     """
+    scale = scale or ScaleSettings()
     protocols = _checked_protocols(settings.clone_url)
     check_git()
-    run.path(CLONES).mkdir(parents=True, exist_ok=True)
     git = Git(protocols)
-    job = _Job(git, run, settings, wait)
-    done: dict[str, Clone] = {}
+    clones = open_clones(run, scale)
+    clones.prepare()
+    job = _Job(git, clones, settings, wait)
+    engine = _engine(git, settings, scale)
+    done: dict[str, Clone | StoredClone] = {}
     dropped: dict[str, str] = {}
     silent: list[str] = []
-    answering = next((name for name in repositories if job.is_there(name)), None)
-    with _alone(run.path(CLONES)), ThreadPoolExecutor(settings.jobs) as pool:
-        try:
-            for repository, result in zip(
-                repositories,
-                track(pool.map(job, *_columns(repositories)), "fetching", len(repositories)),
-                strict=True,
-            ):
-                if isinstance(result, Clone):
-                    done[repository] = result
-                else:
-                    dropped[repository] = str(result)
-                if not isinstance(result, UnansweredError):
-                    answering = answering or repository
-                    continue
-                # its own fault, or the network's? another repository can tell
-                silent.append(repository)
-                if answering is None and len(silent) < settings.jobs:
-                    continue
-                if answering is None or not job.answers(answering):
-                    raise _unreachable(settings.clone_url, str(result))
-        except BaseException:
-            git.stop()
-            pool.shutdown(cancel_futures=True)
-            raise
+    there = clones.names()
+    answering = next((name for name in repositories if clones.name(name) in there), None)
+    with run.alone(), closing(engine.map(job, list(repositories.items()), _lost)) as results:
+        for repository, result in zip(
+            repositories, track(results, "fetching", len(repositories)), strict=True
+        ):
+            if isinstance(result, GitError):
+                dropped[repository] = str(result)
+            else:
+                done[repository] = result
+            if not isinstance(result, UnansweredError):
+                answering = answering or repository
+                continue
+            # its own fault, or the network's? another repository can tell
+            silent.append(repository)
+            if answering is None and len(silent) < settings.jobs:
+                continue
+            if answering is None or not all(engine.map(job.answers, [answering], _silent)):
+                raise _unreachable(settings.clone_url, str(result))
     if silent and answering is None:
         raise _unreachable(settings.clone_url, dropped[silent[-1]])
     return done, [Dropped(r, "fetch", reason) for r, reason in dropped.items()]
 
 
+@dataclass(frozen=True, slots=True)
 class _Job:
-    """Fetches one repository at a time, in any thread."""
+    """Fetches one repository, in any thread or on any machine."""
 
-    def __init__(
-        self, git: Git, run: Run, settings: CorpusSettings, wait: Callable[[float, str], None]
-    ) -> None:
-        self._git = git
-        self._run = run
-        self._settings = settings
-        self._wait = wait
+    git: Git
+    clones: Clones
+    settings: CorpusSettings
+    wait: Callable[[float, str], None]
 
-    def __call__(self, repository: str, commit: str | None) -> Clone | GitError:
-        """Return the clone, old or new, or what prevented it."""
+    def __call__(self, wanted: tuple[str, str | None]) -> Clone | StoredClone | GitError:
+        """Return the clone of a repository (and commit), old or new, or what prevented it."""
+        repository, commit = wanted
         if not _NAME.fullmatch(repository):
             return RefusedError("not a repository's name")
-        wanted = Wanted(commit, self._settings.as_of, self._settings.notebooks)
-        folder = clone_folder(self._run, repository)
-        url = self._url(repository)
-        limits = self._limits()
+        limits = self._limits(self.settings.timeout_s)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                clone = open_clone(folder)
-                if clone is None or not clone.serves(wanted):
-                    clone = make_clone(self._git, url, folder, wanted, limits)
-                elif clone.size_bytes > limits.max_bytes:
-                    raise RefusedError(f"larger than the limit of {limits.max_bytes} bytes")
-                return clone
+                return self._clone(repository, commit, limits)
             except SlowError as error:
                 return RefusedError(str(error)) if self.answers(repository) else error
             except UnansweredError as error:
                 if attempt == _ATTEMPTS:
                     return error
-                self._wait(4.0**attempt, f"{repository} was not fetched ({error})")
+                self.wait(4.0**attempt, f"{repository} was not fetched ({error})")
             except RefusedError as error:
                 return error
         raise AssertionError("the last attempt returns")
 
-    def is_there(self, repository: str) -> bool:
-        """Tell whether a clone is there, whatever it holds."""
-        named = _NAME.fullmatch(repository)
-        return named is not None and clone_folder(self._run, repository).is_dir()
-
     def answers(self, repository: str) -> bool:
         """Tell whether the host answers for a repository, be it with a refusal."""
+        limits = self._limits(min(self.settings.timeout_s, _ANSWER_S))
         try:
-            self._git("ls-remote", "--quiet", self._url(repository), "HEAD", limits=self._limits())
+            return self.git.speaks(self._url(repository), limits)
         except UnansweredError:
             return False
         except RefusedError:
-            pass
-        return True
+            return True
 
-    def _limits(self) -> Limits:
-        return Limits.from_now(self._settings.max_repository_bytes, self._settings.timeout_s)
+    def _clone(self, repository: str, commit: str | None, limits: Limits) -> Clone | StoredClone:
+        wanted = Wanted(commit, self.settings.as_of, self.settings.notebooks)
+        clone = self.clones.find(repository)
+        if clone is None or not clone.serves(wanted):
+            return self.clones.make(self.git, self._url(repository), repository, wanted, limits)
+        if clone.size_bytes > limits.max_bytes:
+            raise RefusedError(f"larger than the limit of {limits.max_bytes} bytes")
+        return clone
+
+    def _limits(self, timeout_s: float) -> Limits:
+        return Limits.from_now(self.settings.max_repository_bytes, timeout_s)
 
     def _url(self, repository: str) -> str:
-        return self._settings.clone_url.replace("{repository}", repository)
+        return self.settings.clone_url.replace("{repository}", repository)
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder against other processes; the system lets go when this one ends."""
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ArtifactError(
-                f"Expected to fetch into {folder} alone, found another lossplace at work there; "
-                "wait for its end, or choose another folder with --run-dir."
-            ) from None
-        for left in folder.glob(".*.part"):  # by one that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        yield
+@dataclass(frozen=True, slots=True)
+class _Threads:
+    """An engine of threads: one that fetches does little but wait for a host and for git."""
+
+    git: Git
+    count: int
+
+    def map(
+        self,
+        work: Callable[[T], R],
+        items: Sequence[T],
+        lost: Callable[[T, str], R],  # noqa: ARG002, since no thread dies
+    ) -> Generator[R]:
+        """Do the work; see Engine."""
+        with ThreadPoolExecutor(self.count) as pool:
+            try:
+                yield from pool.map(work, items)
+            except BaseException:
+                self.git.stop()
+                pool.shutdown(cancel_futures=True)
+                raise
 
 
-def _columns(repositories: Mapping[str, str | None]) -> tuple[list[str], list[str | None]]:
-    return list(repositories), list(repositories.values())
+def _engine(git: Git, settings: CorpusSettings, scale: ScaleSettings) -> Engine:
+    if scale.engine == "ray":
+        return open_engine(scale.model_copy(update={"workers": settings.jobs}))
+    return _Threads(git, settings.jobs)
+
+
+def _lost(_: tuple[str, str | None], reason: str) -> GitError:
+    return RefusedError(reason)
+
+
+def _silent(_repository: str, _reason: str) -> bool:
+    return False
 
 
 def _unreachable(clone_url: str, reason: str) -> ServiceError:

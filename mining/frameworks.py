@@ -11,7 +11,8 @@ from functools import cache
 import pandas as pd
 
 from mining.artifacts import Artifact, Run
-from mining.extraction import FILES, Corpus
+from mining.extracted import Corpus
+from mining.extraction import FILES
 from mining.shipped import shipped
 
 FRAMEWORKS = "frameworks.parquet"

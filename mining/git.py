@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import subprocess
+import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO
+from urllib.parse import unquote
 
 from mining.errors import ArtifactError, ServiceError
 
@@ -43,6 +48,10 @@ _SETTINGS = (
 _REACHING = r"^(http|credential|url)\.|^core\.(sshcommand|gitproxy)$"
 """What is taken from the user's and the system's configuration: how to reach a host."""
 
+_WITH_PASSWORD = re.compile(
+    r"url\.(?P<scheme>https?://)(?P<user>[^/@:]*):(?P<password>[^/@]*)@(?P<rest>.*)\.(?P<name>\w+)"
+)
+
 _ENVIRONMENT = {
     "LC_ALL": "C",  # messages are read below
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -62,8 +71,9 @@ _ANOTHER_REPOSITORY = re.compile(
 
 _WITHIN_LIMITS = """\
 ulimit -f "$1" || exit
-input=$2
-shift 2
+ulimit -v "$2" 2>/dev/null
+input=$3
+shift 3
 exec 3<&0 <"$input"
 { read -r _ <&3; kill -KILL 0; } </dev/null >/dev/null 2>&1 &
 "$@" 3<&-
@@ -71,7 +81,8 @@ status=$?
 kill $!
 exit "$status"
 """
-"""Runs a command which may write no file of more than $1 blocks, with $2 as its input.
+"""Runs a command which may write no file of more than $1 blocks, and take no more than $2 KiB of
+memory where the system can limit it, with $3 as its input.
 
 Standard input is a pipe that lossplace holds: when it closes, because lossplace ended in
 whatever way, the command and all its helpers are killed."""
@@ -80,9 +91,17 @@ _REPORT_SIZE = "trap '' XFSZ\n"
 """Has git report a file over the limit, of which it else only says that a helper failed."""
 
 _BLOCK = 512
+_MEMORY = 4 * 2**30
+_FETCH_MEMORY = 6 * 2**30
+PATIENCE_S = 10.0
+"""So long git may take to read a commit that is on disk."""
 _UNANSWERED = re.compile(
-    r"unable to access (?!.*returned error: 4(?!29))"  # of all statuses only 4xx is an answer
+    # of all statuses only 4xx is an answer, and of those neither a limit nor a proxy's word
+    r"unable to access (?!.*returned error: 4(?!29|0[78]))"
     r"|early EOF|RPC failed|unexpected disconnect|hung up unexpectedly|did not send all"
+    r"|expected flush|protocol error|still expected|length header|response-end packet"
+    r"|invalid (ls-refs|server) response|unknown capability|url base from redirection"
+    r"|inflate: data stream error|pack signature mismatch|index-pack failed|Out of memory"
     r"|ssh: (connect to|Could not resolve)|kex_exchange_identification"
 )
 _LOCAL = re.compile(r"No space left|quota exceeded|Read-only file system|Permission denied(?! \()")
@@ -128,24 +147,32 @@ class Git:
         self._stopped = False
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[Callable[[Sequence[str]], Git], tuple[Sequence[str]]]:
+        """Let another machine use the git that it has itself, if that will do."""
+        return _git_of_here, (self._protocols.split(":"),)
+
     def __call__(
         self,
         *arguments: str,
         limits: Limits,
         stdin: Path | None = None,
         stdout: Path | None = None,
+        trace: Path | None = None,
     ) -> str:
-        """Run git to its end; ``stdin`` and ``stdout`` are files.
+        """Run git to its end; ``stdin`` and ``stdout`` are files, ``trace`` takes the packets.
 
         Raises RefusedError or UnansweredError, or ArtifactError if nothing can be written.
         """
         blocks = -(-limits.max_bytes // _BLOCK)
         # what prints without looking at errors must be ended by the signal
         script = _WITHIN_LIMITS if stdout else _REPORT_SIZE + _WITHIN_LIMITS
-        command = ["sh", "-c", script, "sh", str(blocks), str(stdin or os.devnull)]
+        # git holds what is no pack in memory, packs are mapped into it
+        memory = (_FETCH_MEMORY + 2 * limits.max_bytes) // 1024
+        command = ["sh", "-c", script, "sh", str(blocks), str(memory), str(stdin or os.devnull)]
         with ExitStack() as stack:
             output = stack.enter_context(stdout.open("wb")) if stdout else subprocess.PIPE
-            process = stack.enter_context(self._started([*command, *_git(arguments)], output))
+            command += _git(arguments)
+            process = stack.enter_context(self._started(command, output, trace))
             try:
                 printed, said = process.communicate(timeout=limits.deadline - time.monotonic())
             except subprocess.TimeoutExpired:
@@ -158,6 +185,18 @@ class Git:
             raise _failure(said, limits)
         return printed or ""
 
+    def speaks(self, url: str, limits: Limits) -> bool:
+        """Tell whether git answers at an address, and not just any web server.
+
+        By its oldest protocol git takes every web page, such as that of a network which wants a
+        login, for a repository without a commit; only the newer ones send packets. Raises as a
+        call does.
+        """
+        with tempfile.TemporaryDirectory(prefix="lossplace-") as folder:
+            trace = Path(folder, "trace")
+            printed = self("ls-remote", "--quiet", url, "HEAD", limits=limits, trace=trace)
+            return bool(printed) or (trace.exists() and b" packet: " in trace.read_bytes())
+
     def stop(self) -> None:
         """End what is running, and start nothing more."""
         with self._lock:
@@ -167,7 +206,7 @@ class Git:
 
     @contextmanager
     def _started(
-        self, command: Sequence[str], stdout: IO[bytes] | int
+        self, command: Sequence[str], stdout: IO[bytes] | int, trace: Path | None
     ) -> Iterator[subprocess.Popen[str]]:
         theirs, ours = os.pipe()
         try:
@@ -176,7 +215,7 @@ class Git:
                     raise UnansweredError("stopped")
                 process = subprocess.Popen(
                     command,
-                    env=self._environment,
+                    env=self._environment | ({"GIT_TRACE_PACKET": str(trace)} if trace else {}),
                     stdin=theirs,
                     stdout=stdout,
                     stderr=subprocess.PIPE,
@@ -205,6 +244,11 @@ class Git:
         }
 
 
+def _git_of_here(protocols: Sequence[str]) -> Git:
+    check_git()
+    return Git(protocols)
+
+
 def check_git() -> None:
     """Raise ServiceError unless there is a git that is new enough."""
     wanted = ".".join(map(str, _OLDEST))
@@ -222,10 +266,13 @@ def check_git() -> None:
 
 
 @contextmanager
-def reading_git(git_folder: Path, *arguments: str, stdin: IO[bytes]) -> Iterator[IO[bytes]]:
+def reading_git(
+    git_folder: Path, *arguments: str, stdin: IO[bytes], timeout_s: float | None = None
+) -> Iterator[IO[bytes]]:
     """Give what git prints about a repository on disk. It reaches no network and runs nothing.
 
-    The process is ended with the block; what it says on standard error is lost.
+    The process is ended with the block, or after ``timeout_s``: what lies there may be a pipe, or
+    without an end. What it says on standard error is lost.
     """
     with subprocess.Popen(
         _git(["--git-dir", str(git_folder.resolve()), *arguments]),
@@ -235,9 +282,16 @@ def reading_git(git_folder: Path, *arguments: str, stdin: IO[bytes]) -> Iterator
         stderr=subprocess.DEVNULL,
     ) as process:
         assert process.stdout is not None
+        if timeout_s is not None and sys.platform == "linux":
+            resource.prlimit(process.pid, resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+        timer = None if timeout_s is None else threading.Timer(timeout_s, process.kill)
         try:
+            if timer is not None:
+                timer.start()
             yield process.stdout
         finally:
+            if timer is not None:
+                timer.cancel()
             process.kill()
 
 
@@ -263,11 +317,30 @@ def _reaching_settings() -> dict[str, str]:
         check=False,
     ).stdout
     pairs = [entry.partition("\n")[::2] for entry in found.split("\0") if entry]
-    variables = {"GIT_CONFIG_COUNT": str(len(pairs))}
-    for number, (key, value) in enumerate(pairs):
+    settings = list(dict.fromkeys(setting for pair in pairs for setting in _unshown(*pair)))
+    if any(key.lower().endswith(".extraheader") for key, _ in settings):
+        # git sends such a header, and a login may be in it, also to where a host says to go
+        settings.append(("http.followRedirects", "false"))
+    variables = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (key, value) in enumerate(settings):
         variables[f"GIT_CONFIG_KEY_{number}"] = key
         variables[f"GIT_CONFIG_VALUE_{number}"] = value
     return variables
+
+
+def _unshown(key: str, value: str) -> Iterator[tuple[str, str]]:
+    """Give a setting without a password in an address, and what sends the password instead.
+
+    Git hands addresses to its helpers as arguments, which everybody on the machine can read.
+    """
+    found = _WITH_PASSWORD.fullmatch(key)
+    if found is None:
+        yield key, value
+        return
+    base = found["scheme"] + found["rest"]
+    login = ":".join(map(unquote, (found["user"], found["password"])))
+    yield f"url.{base}.{found['name']}", value
+    yield f"http.{base}.extraheader", f"Authorization: Basic {b64encode(login.encode()).decode()}"
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -1,30 +1,31 @@
 """GitHub's repository search: the part that talks. What it gets is kept by ``mining.pages``.
 
-PyGithub sends the requests. Its pagination and its retries are not used: the one keeps neither
-the text of a page nor what each page says of itself; the other waits in silence, bounds no
-Retry-After, and takes a 429 without one for final.
+PyGithub sends the requests, over ``mining.connection``. Its pagination and its retries are not
+used: the one keeps neither the text of a page nor what each page says of itself; the other waits
+in silence, bounds no Retry-After, and takes a 429 without one for final.
 """
 
 from __future__ import annotations
 
 import email.utils
+import http.client
 import json
 import math
 import re
+import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from urllib.parse import urlsplit
 
 import requests
-from github import Auth, Consts, Github
-from github.Requester import Requester
+from github import Consts
 
 from mining.answers import Page, read_page
 from mining.artifacts import Run
+from mining.connection import BoundedRequester, RedirectedError
 from mining.errors import ArtifactError, LossplaceError, ServiceError, StudyError
 from mining.pages import (
     SEARCH,
@@ -39,14 +40,13 @@ from mining.pages import (
 from mining.progress import duration, say, track, wait
 from mining.study import SearchSettings
 from mining.tokens import find_tokens
+from mining.untrusted_json import json_of
 from mining.windows import LIMITS, Asking, Limits, Request
 
 Wait = Callable[[float, str], None]
 """Takes seconds and a reason, and returns when the time is over."""
 
 _ATTEMPTS = 5
-_TIMEOUT_S = 30
-_API_VERSION = "2022-11-28"
 _SECONDS_BETWEEN_LINES = 60.0
 _MOST_CHARACTERS = 256
 _MOST_OPERATORS = 5
@@ -157,7 +157,7 @@ def check_query(query: str, population: str) -> None:
 class _Connection:
     """GitHub as one token's owner: each has a rate limit of their own."""
 
-    github: Github
+    github: BoundedRequester
     label: str
     free_at: float = 0.0
     """When it takes another request, by what GitHub said with its last answer."""
@@ -184,15 +184,7 @@ class _SearchApi:
         self._tokens = tuple(tokens)
         self._connections = [
             _Connection(
-                Github(
-                    base_url=base_url,
-                    auth=Auth.Token(token),
-                    user_agent=f"lossplace/{version('lossplace')}",
-                    timeout=_TIMEOUT_S,
-                    retry=None,
-                    seconds_between_requests=None,
-                    api_version=_API_VERSION,
-                ),
+                BoundedRequester(base_url, token, settings.timeout_s),
                 f"token {number} of {len(tokens)}",
             )
             for number, token in enumerate(tokens, 1)
@@ -212,10 +204,10 @@ class _SearchApi:
             allowed_s -= self._sit_out(connection, allowed_s)
             try:
                 status, headers, body = self._ask(connection.github, query, request)
-            except (requests.RequestException, ValueError) as error:
+            except (requests.RequestException, TimeoutError, ValueError) as error:
                 fault = f"no answer ({_root(error)})"
             else:
-                if any(token in body for token in self._tokens):
+                if any(token in text for token in self._tokens for text in _readings(body)):
                     raise ServiceError(
                         f"Expected {self._settings.base_url} to keep the GitHub token to itself, "
                         f"found it repeated in an answer (status {status}), which was thrown "
@@ -235,6 +227,8 @@ class _SearchApi:
                     continue
                 elif status >= 500:
                     fault = f"a fault of the server (status {status})"
+                elif status < 300:
+                    fault = f"an answer without a page (status {status})"
                 elif status in (401, 403) and len(self._connections) > 1:
                     self._go_on_without(connection, status, body)
                     continue
@@ -249,7 +243,9 @@ class _SearchApi:
                 )
             self._wait(2.0 ** (failures - 1), f"GitHub's search gave {fault}")
 
-    def _ask(self, github: Github, query: str, request: Request) -> tuple[int, dict[str, str], str]:
+    def _ask(
+        self, github: BoundedRequester, query: str, request: Request
+    ) -> tuple[int, dict[str, str], str]:
         parameters = {"q": query, "per_page": self._limits.per_page, "page": request.number}
         if request.window is not None:
             # mining.windows says why in this order
@@ -259,17 +255,18 @@ class _SearchApi:
                 "order": "desc",
             }
         try:
-            return github.requester.requestJson(
+            return github.requestJson(
                 "GET",
                 "/search/repositories",
                 parameters=parameters,
                 headers={"Accept": Consts.mediaType},
             )
-        except RuntimeError as error:  # PyGithub's word for a redirect to another host
+        except RedirectedError as error:
             raise ServiceError(
                 f"Expected GitHub's API at {self._settings.base_url}, found a redirection to "
-                "another place; set search.base_url to where it leads."
-            ) from error
+                f"{_place(str(error))}; log in to the network if it asks for that, or set "
+                "search.base_url to where the API is."
+            ) from None
 
     def _sit_out(self, connection: _Connection, allowed_s: float) -> float:
         """Wait until a connection takes another request; return the seconds."""
@@ -334,39 +331,76 @@ def _limit_s(
     if (refused or status == 200) and used_up and reset is not None:
         # a second more, as the reset may come at the end of that second
         return max(1.0, reset - _server_time(headers) + 1)
-    if status == 429 or (refused and Requester.isRateLimitError(_message(body))):
+    if status == 429 or (refused and BoundedRequester.isRateLimitError(_message(body))):
         return float(_UNTIMED_LIMIT_S * 2**limits_before)
     return None
 
 
 def _number(header: str | None) -> float | None:
-    return float(header) if header and re.fullmatch(r"\d+(\.\d+)?", header) else None
+    return float(header) if header and re.fullmatch(r"\d{1,15}(\.\d{1,9})?", header) else None
 
 
 def _server_time(headers: Mapping[str, str]) -> float:
     """Return GitHub's clock, since that of a laptop may be off; else our own."""
-    date = email.utils.parsedate_tz(headers.get("date", ""))
-    return time.time() if date is None else float(email.utils.mktime_tz(date))
+    try:
+        return email.utils.parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, ValueError, OverflowError):
+        return time.time()
+
+
+def _readings(body: str) -> Iterator[str]:
+    """Give a body as it is, and as JSON that escapes nothing."""
+    yield body
+    with suppress(ValueError, RecursionError):
+        yield json.dumps(json_of(body), ensure_ascii=False)
 
 
 def _message(body: str) -> str:
     """Return what GitHub says of an error, fit for one line."""
     try:
-        message = json.loads(body)["message"]
+        message = json_of(body)["message"]
     except (ValueError, KeyError, TypeError):
         message = body
     return " ".join("".join(c if c.isprintable() else " " for c in str(message)).split())[:200]
 
 
+_HTTP_FAULTS = (
+    (http.client.RemoteDisconnected, "closed without an answer"),
+    (http.client.IncompleteRead, "the answer was cut short"),
+    (http.client.BadStatusLine, "something that is not HTTP"),
+)
+
+
+def _place(url: str) -> str:
+    """Return scheme and host of an address, fit for one line."""
+    try:
+        parts = urlsplit(url)
+        place = f"{parts.scheme}://{parts.hostname}" if parts.hostname else parts.scheme
+    except ValueError:
+        place = ""
+    return place[:100] if place and place.isprintable() else "another place"
+
+
 def _root(error: BaseException) -> str:
-    """Return the operating system's word for a failure to connect, else the error's kind."""
-    kind = type(error).__name__
+    """Say in a few words why there is no answer: the system's where it has some."""
+    said = str(error) or type(error).__name__
     found: BaseException | None = error
     while found is not None:
+        if isinstance(found, ssl.SSLCertVerificationError):
+            said = f"its certificate is not valid for us: {found.verify_message}"
+            break
+        if isinstance(found, TimeoutError | requests.Timeout):
+            said = str(error) if isinstance(error, TimeoutError) else "nothing came in time"
+            break
         if isinstance(found, OSError) and found.strerror:
-            return found.strerror
+            said = found.strerror
+            break
+        if isinstance(found, http.client.HTTPException):
+            said = next((word for k, word in _HTTP_FAULTS if isinstance(found, k)), str(found))
+            break
         found = found.__cause__ or found.__context__
-    return kind
+    proxied = "its proxy: " if isinstance(error, requests.exceptions.ProxyError) else ""
+    return proxied + " ".join("".join(c if c.isprintable() else " " for c in said).split())[:150]
 
 
 def _address(base_url: str) -> str:

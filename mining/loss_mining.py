@@ -19,7 +19,7 @@ from mining.artifacts import Run, write_atomically
 from mining.code import RepositoryCode
 from mining.errors import InputError
 from mining.extract import PYTHON, text_of
-from mining.extraction import Corpus
+from mining.extracted import Corpus
 from mining.frameworks import known_modules
 from mining.loss_hints import OWN, UNKNOWN, Suggestion, file_hint, may_be_loss, suggestion
 from mining.loss_names import CONFIRMED, known_loss_names
@@ -166,8 +166,12 @@ def uses_of(code: RepositoryCode, known: Set[str]) -> Iterator[Use]:
         if not hint.search(text):
             continue
         captures = QueryCursor(_USES).captures(code.trees[path].root_node)
-        nodes = captures.get("use", [])
-        file = _File(code, path, captures.get("alias", []), nodes, known)
+        # which come in an order of their own, that is another one in each process
+        nodes, aliases = (
+            sorted(captures.get(name, []), key=lambda node: (node.start_byte, -node.end_byte))
+            for name in ("use", "alias")
+        )
+        file = _File(code, path, aliases, nodes, known)
         for node in nodes:
             found = file.use(node)
             if found is not None:

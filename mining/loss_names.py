@@ -20,6 +20,8 @@ CONFIRMED = "confirmed"
 """A further column of a list that a person goes through: of such a list only the rows with
 ``yes`` there count."""
 
+_WORD = re.compile(r"\w+")
+
 
 def known_loss_names(path: Path | None = None) -> tuple[str, ...]:
     """Return the names in a confirmed list (CSV), each once; without one, in the shipped list.
@@ -47,10 +49,19 @@ def loss_name_finder(names: tuple[str, ...]) -> Callable[[str], bool]:
     """Return a function that tells whether some text holds one of the names as a whole word.
 
     One in a comment or a string counts too: the gate is a regular expression, as published.
+    A plain name stands there as a whole word if it is one of the text's words, which is found
+    faster than by trying every name at every place.
     """
-    alternatives = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-    pattern = re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)")
-    return lambda text: pattern.search(text) is not None
+    plain = {name for name in names if _WORD.fullmatch(name)}
+    others = "|".join(re.escape(name) for name in names if name not in plain)
+    pattern = re.compile(rf"(?<!\w)(?:{others})(?!\w)") if others else None
+
+    def finds(text: str) -> bool:
+        if not plain.isdisjoint(_WORD.findall(text)):
+            return True
+        return pattern is not None and pattern.search(text) is not None
+
+    return finds
 
 
 def _counts(row: dict[str, str], path: Path, line: int) -> bool:

@@ -6,7 +6,6 @@ that Jupyter still opens) hold their code in one of three places, and need not b
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mining.records import Outcome
+from mining.untrusted_json import json_of
 
 _PYTHON_CELLS = frozenset({"capture", "debug", "memit", "mprun", "prun", "time", "timeit"})
 """Cell magics that run the rest of the cell as Python in this notebook."""
@@ -83,10 +83,9 @@ def place_in_cell(cells: Sequence[tuple[int, int]], line: int) -> tuple[int, int
 
 def _loaded(text: str) -> dict[str, Any]:
     try:
-        notebook = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise NotebookError(Outcome.UNDECODABLE, f"not the JSON of a notebook ({what})") from None
+        notebook = json_of(text)
+    except ValueError as error:
+        raise NotebookError(Outcome.UNDECODABLE, f"not the JSON of a notebook ({error})") from None
     if not isinstance(notebook, dict):
         raise NotebookError(Outcome.UNDECODABLE, "not a notebook: its JSON is no object")
     return notebook
@@ -171,7 +170,7 @@ def _after(line: str, depth: int, quote: str) -> tuple[int, str, bool]:
     position = 0
     while True:
         if quote:
-            end = re.compile(rf"(?:\\.|(?!{quote}).)*?{quote}").match(line, position)
+            end = re.compile(rf"(?:\\.|(?!{quote})[^\\])*?{quote}").match(line, position)
             if end is None:
                 return depth, quote, False
             position, quote = end.end(), ""

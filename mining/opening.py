@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from mining.artifacts import Run
 from mining.errors import InputError
+from mining.secrets import refuse_secrets
 from mining.study import Study, Weights, default_study, override, read_study, write_study
 
 STUDY = "study.json"
@@ -18,6 +21,7 @@ def open_run(
     local: Path | None = None,
     weights: str | None = None,
     top: int | None = None,
+    ray: str | None = None,
 ) -> tuple[Study, Run]:
     """Return a study and its run; nothing is written.
 
@@ -33,25 +37,52 @@ def open_run(
         study,
         corpus={"local": local},
         ranking={"weights": None if weights is None else Weights.parse(weights), "top": top},
+        scale={"engine": None if ray is None else "ray", "address": ray},
     )
     return study, Run(run_dir or Path("runs", study.name))
+
+
+@contextmanager
+def writing(study: Study, run: Run) -> Iterator[tuple[Study, Run]]:
+    """Hold a run against other processes, and note the study in it, before a stage writes there.
+
+    Raises ArtifactError while another process writes there, and InputError as ``begin`` does.
+    """
+    _check_corpus(study)
+    with ExitStack() as held:
+        with _writable(run):
+            run.folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(run.alone())
+        yield begin(study, run)
 
 
 def begin(study: Study, run: Run) -> tuple[Study, Run]:
     """Note the study in the run's folder, before a stage writes there; give both back.
 
-    Raises InputError if the folder cannot be written, or the local corpus is not there.
+    Raises InputError if the folder cannot be written, or the local corpus is not there, and
+    StudyError if the study holds a credential.
     """
+    refuse_secrets(study)
+    _check_corpus(study)
+    with _writable(run):
+        write_study(study, run.path(STUDY))
+    return study, run
+
+
+def _check_corpus(study: Study) -> None:
     if study.corpus.local is not None and not study.corpus.local.is_dir():
         raise InputError(
             f"Expected a folder of repositories at {study.corpus.local}, found none; give a "
             "folder which holds one folder for each repository, named owner__name."
         )
+
+
+@contextmanager
+def _writable(run: Run) -> Iterator[None]:
     try:
-        write_study(study, run.path(STUDY))
+        yield
     except OSError as error:
         raise InputError(
             f"Expected to write the run to {run.folder}, found that it cannot be written "
             f"({error.strerror}); choose another folder with --run-dir."
         ) from error
-    return study, run

@@ -21,7 +21,7 @@ import zstandard
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from mining.answers import Page, read_page
-from mining.artifacts import Artifact, Run, file_sha256, write_atomically
+from mining.artifacts import Artifact, Run, file_sha256, whole, write_atomically
 from mining.errors import ArtifactError, ServiceError
 from mining.ledger import LEDGER, Answers, ledger, ledger_lines
 from mining.progress import say
@@ -67,7 +67,7 @@ class SearchRecord(_Record):
 
 def search_settings(settings: SearchSettings) -> dict[str, Any]:
     """Return the settings that change what a search gives, or whether it is good enough."""
-    return settings.model_dump(mode="json", exclude={"max_wait_s"})
+    return settings.model_dump(mode="json", exclude={"max_wait_s", "timeout_s"})
 
 
 def asking(settings: SearchSettings, as_of: datetime, limits: Limits = LIMITS) -> Asking:
@@ -119,14 +119,8 @@ def store_page(
 ) -> None:
     """Write the body of an answer whole or not at all."""
     path = run.path(page_name(query, number, window, attempt))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # one name for all processes: what a killed one left is overwritten by the next
-    temporary = path.with_name(f".{path.name}.part")
-    try:
+    with whole(path) as temporary:
         temporary.write_bytes(zstandard.ZstdCompressor(level=10).compress(text.encode()))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def stored_page(

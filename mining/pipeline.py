@@ -6,17 +6,28 @@ Every stage returns the lines that say what there is now.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from mining.artifacts import Artifact, Run, file_sha256
-from mining.clone import Clone, Commit, Wanted, commit_of, open_clone
+from mining.clone import Commit, Wanted, commit_of
+from mining.clones import Place, open_clones
 from mining.commits import read_commits
 from mining.corpus import local_repositories, tree_sha256
+from mining.engines import open_engine
 from mining.errors import ArtifactError
-from mining.extraction import FILES, SCHEMAS, extract_corpus, extraction_settings, files_of
-from mining.fetch import clone_folder, fetch_repositories
+from mining.extraction import (
+    FILES,
+    SCHEMAS,
+    Source,
+    extract_corpus,
+    extraction_settings,
+    files_of,
+)
+from mining.fetch import fetch_repositories
 from mining.funnel import FUNNEL, funnel, funnel_lines
 from mining.ledger import LEDGER, ledger_lines
 from mining.pages import REPOSITORIES, SEARCH, search_settings
@@ -33,6 +44,9 @@ from mining.records import Dropped
 from mining.selection import unfit
 from mining.sensitivity import sensitivity_lines
 from mining.study import CorpusSettings, Study, utc
+
+_LOOK_UPS = 16
+"""Clones looked up at once: storage answers after some milliseconds."""
 
 CORPUS = "corpus.parquet"
 COLUMNS = {
@@ -78,7 +92,7 @@ def rank(study: Study, run: Run) -> list[str]:
             f"  {row.change}: {row.repository} ({row.query}, rank {row.rank})"
             for row in ranking.changes.itertuples()
         ]
-        changes += ahead(run, ranking.changes).lines() if changes else []
+        changes += ahead(run, ranking.changes, study.scale).lines() if changes else []
     selected = run.read(RANKING, ["selected"])["selected"]
     return [
         f"rank: {selected.sum()} repositories selected of {len(selected)} results",
@@ -102,9 +116,9 @@ def fetch(study: Study, run: Run) -> list[str]:
     A local corpus is looked at anew each time: only a changed one makes later stages stale.
     """
     if study.corpus.local is not None:
-        _fetch_local(run, study.corpus.local, study.corpus)
+        _fetch_local(run, study.corpus.local, study)
     else:
-        _fetch_clones(run, study.corpus)
+        _fetch_clones(run, study)
     reasons = run.read(CORPUS, ["reason"])["reason"]
     return [
         f"fetch: {reasons.isna().sum()} repositories, {reasons.notna().sum()} dropped",
@@ -122,27 +136,30 @@ def extract(study: Study, run: Run) -> list[str]:
             for name, reason in zip(lost["repository"], lost["reason"], strict=True)
         ]
         ready = corpus[corpus["reason"].isna()]
-        places: Mapping[str, Path | Clone]
+        places: Mapping[str, Place]
         if study.corpus.local is not None:
             places, beside = local_repositories(study.corpus.local)
             dropped += beside
         else:
-            places = _clones(run, ready, study.corpus)
+            places = _clones(run, ready, study)
             if lacking := set(ready["repository"]) - set(places):
                 raise ArtifactError(
-                    f"Expected the code of {min(lacking)} at {clone_folder(run, min(lacking))}, at "
-                    f"the commit of {CORPUS}, found nothing such ({len(lacking)} missing); "
+                    f"Expected a clone of {min(lacking)} at the commit of {CORPUS}, for "
+                    f"{run.folder}, found nothing such ({len(lacking)} missing); "
                     "run `lossplace fetch`, which gets it again."
                 )
         extract_corpus(
             run,
             [
-                (name, None if pd.isna(commit) else commit, places[name])
-                for name, commit in zip(ready["repository"], ready["commit"], strict=True)
+                Source(name, None if pd.isna(commit) else commit, places[name], tree)
+                for name, commit, tree in zip(
+                    ready["repository"], ready["commit"], ready["tree_sha256"], strict=True
+                )
             ],
             dropped,
             study.corpus,
             {CORPUS: run.sha256(CORPUS)},
+            study.scale,
         )
     files = run.read(FILES, ["outcome", "snippets"])
     outcomes = ", ".join(
@@ -151,7 +168,7 @@ def extract(study: Study, run: Run) -> list[str]:
     return [f"extract: {files['snippets'].sum()} snippets of {len(files)} files ({outcomes})"]
 
 
-def _fetch_local(run: Run, folder: Path, settings: CorpusSettings) -> None:
+def _fetch_local(run: Run, folder: Path, study: Study) -> None:
     folders, _ = local_repositories(folder)
     chosen = pd.DataFrame(
         {
@@ -162,11 +179,12 @@ def _fetch_local(run: Run, folder: Path, settings: CorpusSettings) -> None:
         }
     )
     found = {name: (path, commit_of(path)) for name, path in folders.items()}
-    artifact = Artifact("fetch", {"source": "local", **extraction_settings(settings)}, {})
-    _write_corpus(run, chosen, found, {}, settings, artifact)
+    artifact = Artifact("fetch", {"source": "local", **extraction_settings(study.corpus)}, {})
+    _write_corpus(run, chosen, found, {}, study, artifact)
 
 
-def _fetch_clones(run: Run, settings: CorpusSettings) -> None:
+def _fetch_clones(run: Run, study: Study) -> None:
+    settings = study.corpus
     if settings.commits is not None:
         chosen = read_commits(settings.commits)
         inputs = {"commits": file_sha256(settings.commits)}
@@ -187,7 +205,7 @@ def _fetch_clones(run: Run, settings: CorpusSettings) -> None:
         inputs,
     )
     if run.is_done(CORPUS, artifact.settings, artifact.inputs):
-        _restore_clones(run, settings, artifact)
+        _restore_clones(run, study, artifact)
         return
     commits = chosen.pop("commit")
     clones, dropped = fetch_repositories(
@@ -197,13 +215,14 @@ def _fetch_clones(run: Run, settings: CorpusSettings) -> None:
             for name, commit in zip(chosen["repository"], commits, strict=True)
         },
         settings,
+        scale=study.scale,
     )
     found = {name: (clone, clone.commit) for name, clone in clones.items()}
     reasons = {each.subject: each.reason for each in dropped}
-    _write_corpus(run, chosen, found, reasons, settings, artifact)
+    _write_corpus(run, chosen, found, reasons, study, artifact)
 
 
-def _restore_clones(run: Run, settings: CorpusSettings, artifact: Artifact) -> None:
+def _restore_clones(run: Run, study: Study, artifact: Artifact) -> None:
     """Fetch anew, at the same commits, what a finished corpus lacks and extraction needs.
 
     A run that was copied without its clones ends with the same corpus, unless a host no longer
@@ -211,10 +230,10 @@ def _restore_clones(run: Run, settings: CorpusSettings, artifact: Artifact) -> N
     """
     corpus = run.read(CORPUS)
     ready = corpus[corpus["reason"].isna()]
-    if _is_extracted(run, settings) or len(_clones(run, ready, settings)) == len(ready):
+    if _is_extracted(run, study.corpus) or len(_clones(run, ready, study)) == len(ready):
         return
     wanted = dict(zip(ready["repository"], ready["commit"], strict=True))
-    _, dropped = fetch_repositories(run, wanted, settings)
+    _, dropped = fetch_repositories(run, wanted, study.corpus, scale=study.scale)
     if dropped:
         reasons = {each.subject: each.reason for each in dropped}
         corpus["reason"] = corpus["reason"].fillna(corpus["repository"].map(reasons))
@@ -226,14 +245,16 @@ def _is_extracted(run: Run, settings: CorpusSettings) -> bool:
     return all(run.is_done(name, extraction_settings(settings), inputs) for name in SCHEMAS)
 
 
-def _clones(run: Run, corpus: pd.DataFrame, settings: CorpusSettings) -> dict[str, Clone]:
+def _clones(run: Run, corpus: pd.DataFrame, study: Study) -> dict[str, Place]:
     """Return the clones that hold the repositories of a corpus at its commits."""
-    found = {}
-    for name, commit in zip(corpus["repository"], corpus["commit"], strict=True):
-        clone = open_clone(clone_folder(run, name))
-        if clone is not None and clone.serves(Wanted(commit, notebooks=settings.notebooks)):
-            found[name] = clone
-    return found
+    clones = open_clones(run, study.scale)
+    with ThreadPoolExecutor(_LOOK_UPS) as pool:
+        found = list(pool.map(clones.find, corpus["repository"]))
+    return {
+        name: clone
+        for name, commit, clone in zip(corpus["repository"], corpus["commit"], found, strict=True)
+        if clone and clone.serves(Wanted(commit, notebooks=study.corpus.notebooks))
+    }
 
 
 def _funnel(run: Run) -> list[str]:
@@ -242,7 +263,7 @@ def _funnel(run: Run) -> list[str]:
     A corpus that was fetched for another ranking has no part in it.
     """
     inputs = {RANKING: run.sha256(RANKING)}
-    fetched = run.sidecar(CORPUS)
+    fetched = run.sidecar(CORPUS) if run.is_sound(CORPUS) else None
     of_this_ranking = fetched is not None and fetched.inputs.get(RANKING) == inputs[RANKING]
     if of_this_ranking:
         inputs[CORPUS] = run.sha256(CORPUS)
@@ -257,25 +278,38 @@ def _funnel(run: Run) -> list[str]:
 def _write_corpus(
     run: Run,
     chosen: pd.DataFrame,
-    found: Mapping[str, tuple[Path | Clone, Commit | None]],
+    found: Mapping[str, tuple[Place, Commit | None]],
     reasons: Mapping[str, str],
-    settings: CorpusSettings,
+    study: Study,
     artifact: Artifact,
 ) -> None:
     """Write the chosen repositories with the state of their files, or why there is none."""
+    read = open_engine(study.scale).map(
+        partial(_read, study.corpus), [place for place, _ in found.values()], _unread
+    )
     states = [
         (
             name,
             commit and commit.sha1,
             commit and commit.committed_at and utc(commit.committed_at),
-            *tree_sha256(files_of(place, settings)),
+            *state,
         )
-        for name, (place, commit) in track(found.items(), "reading", len(found))
+        for (name, (_, commit)), state in zip(
+            found.items(), track(read, "reading", len(found)), strict=True
+        )
     ]
-    columns = ["repository", "commit", "committed_at", "tree_sha256", "python_files"]
+    columns = ["repository", "commit", "committed_at", "tree_sha256", "python_files", "reason"]
     corpus = chosen.merge(pd.DataFrame(states, columns=columns), on="repository", how="left")
     corpus["python_files"] = corpus["python_files"].fillna(0)
-    corpus["reason"] = corpus["repository"].map(dict(reasons))
-    if settings.searched:  # what was given by hand is meant
-        corpus["reason"] = unfit(corpus, copies=settings.copies == "keep")
+    corpus["reason"] = corpus["reason"].fillna(corpus["repository"].map(dict(reasons)))
+    if study.corpus.searched:  # what was given by hand is meant
+        corpus["reason"] = unfit(corpus, copies=study.corpus.copies == "keep")
     run.write(CORPUS, corpus[list(COLUMNS)].astype(COLUMNS), artifact)
+
+
+def _read(settings: CorpusSettings, place: Place) -> tuple[str | None, int, str | None]:
+    return (*tree_sha256(files_of(place, settings)), None)
+
+
+def _unread(_: Place, reason: str) -> tuple[str | None, int, str | None]:
+    return None, 0, reason

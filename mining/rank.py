@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 
 from mining.artifacts import Artifact, Run
+from mining.clones import open_clones
 from mining.extraction import SNIPPETS
-from mining.fetch import clone_folder
 from mining.pages import REPOSITORIES, SEARCH, finished_search
 from mining.ranking import score
 from mining.selection import changes, select
 from mining.sensitivity import Sensitivity, sensitivity
-from mining.study import RankingSettings, Study, utc
+from mining.study import RankingSettings, ScaleSettings, Study, utc
 
 RANKING = "ranking.parquet"
 SENSITIVITY, SENSITIVITY_DRAWS = "sensitivity.parquet", "sensitivity_draws.parquet"
@@ -71,7 +71,7 @@ def rank_repositories(run: Run, settings: RankingSettings) -> Ranking:
     as_of = settings.as_of or finished_search(run).as_of
     candidates = select(score(run.read(REPOSITORIES), settings.weights, as_of), settings)
     columns = ["selected", "repository", "query", "rank"]
-    before = run.read(RANKING, columns) if run.sidecar(RANKING) else candidates
+    before = run.read(RANKING, columns) if run.is_sound(RANKING) else candidates
     run.write(
         RANKING,
         candidates,
@@ -85,19 +85,21 @@ def rank_repositories(run: Run, settings: RankingSettings) -> Ranking:
     return Ranking(candidates, changes(before, candidates))
 
 
-def ahead(run: Run, changes: pd.DataFrame) -> Ahead:
+def ahead(run: Run, changes: pd.DataFrame, scale: ScaleSettings) -> Ahead:
     """Look up how far the repositories that entered are; ``changes`` as ``Ranking`` has it."""
     entered = changes.loc[changes["change"] == "entered", "repository"]
     snippets = pd.Series(dtype="int64")
-    if run.sidecar(SNIPPETS) is not None:
+    if run.is_sound(SNIPPETS):
         snippets = run.read(SNIPPETS, ["repository"])["repository"].value_counts()
     extracted = entered[entered.isin(snippets.index)]
     others = entered[~entered.isin(snippets.index)]
+    clones = open_clones(run, scale)
+    there = clones.names()
     return Ahead(
         len(entered),
         len(extracted),
         int(snippets.reindex(extracted).sum()),
-        sum(clone_folder(run, name).is_dir() for name in others),
+        sum(clones.name(name) in there for name in others),
         float(snippets.mean()) if len(snippets) else None,
     )
 

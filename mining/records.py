@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import textwrap
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
+
+_BLANK_LINE = re.compile(r"^[ \t]+$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ class Snippet:
     @cached_property
     def code(self) -> str:
         """The text as a judge reads it: without the indentation that the whole snippet shares."""
-        return textwrap.dedent(self.text)
+        return dedent(self.text)
 
     @cached_property
     def code_sha256(self) -> str:
@@ -156,6 +158,37 @@ class Dropped:
     subject: str
     stage: str
     reason: str
+
+
+def dedent(text: str) -> str:
+    """Return a text without the leading blanks and tabs that all its lines share.
+
+    Lines of nothing else become empty. As textwrap.dedent of Python 3.11; that of 3.14 differs,
+    and hashes of code must not depend on the Python that runs this.
+    """
+    margin = _leading(text)
+    if text[:1] != "\n" and text[-1:] not in " \t" and " \n" not in text and "\t\n" not in text:
+        # no line of blanks alone: most often the first one has the margin of all, which is fast
+        if not margin:
+            return text
+        if _shallower_line(margin).search(text) is None:
+            return text[len(margin) :].replace(f"\n{margin}", "\n")
+    lines = _BLANK_LINE.sub("", text).split("\n")
+    filled = [line for line in lines if line]
+    first, last = min(filled, default=""), max(filled, default="")  # what these share, all do
+    shared = _leading(first)
+    while not last.startswith(shared):
+        shared = shared[:-1]
+    return "\n".join([line[len(shared) :] for line in lines])
+
+
+def _leading(text: str) -> str:
+    return text[: len(text) - len(text.lstrip(" \t"))]
+
+
+@cache
+def _shallower_line(margin: str) -> re.Pattern[str]:
+    return re.compile(rf"\n(?!\n|{margin})")
 
 
 def _sha256(text: str) -> str:

@@ -24,6 +24,8 @@ from pydantic import (
 
 from mining.artifacts import write_atomically
 from mining.errors import StudyError
+from mining.storage import checked_address
+from mining.untrusted_json import json_of
 
 
 def _start_of_day(value: object) -> object:
@@ -75,6 +77,8 @@ class SearchSettings(Section):
     """Another address for GitHub Enterprise, or for a test."""
     max_wait_s: Annotated[int, Field(ge=0)] = 3600
     """The longest wait for a rate limit; a longer one is an error, and the pages so far stay."""
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60
+    """For each request, from the look-up of the host's name to the last byte of the answer."""
 
     @property
     def queries(self) -> tuple[str, ...]:
@@ -256,6 +260,26 @@ class EvaluationSettings(Section):
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
 
 
+class ScaleSettings(Section):
+    """What does the work: processes of this machine, or a Ray cluster. It changes no result."""
+
+    engine: Literal["processes", "ray"] = "processes"
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Repositories worked on at once; unset: one for each core, of this machine or the cluster."""
+    engines: Annotated[int, Field(ge=1)] | None = None
+    """vLLM engines of the ``vllm`` judge on the cluster; unset: as many as it has GPUs for."""
+    address: str = "auto"
+    """Of the Ray cluster: ``auto`` for the one at hand, ``local`` to start one on this machine."""
+    storage: str | None = None
+    """Where clones and parts are kept for all machines to see, as fsspec names it
+    (``s3://bucket/prefix``); unset: in the run's folder, which they then must share."""
+
+    @field_validator("storage")
+    @classmethod
+    def _holds_no_password(cls, storage: str | None) -> str | None:
+        return storage and checked_address(storage)
+
+
 class Study(Section):
     """Everything that decides what a run holds."""
 
@@ -269,6 +293,7 @@ class Study(Section):
     savings: SavingsSettings = SavingsSettings()
     prompts: PromptSettings = PromptSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    scale: ScaleSettings = ScaleSettings()
 
     @field_validator("name")
     @classmethod
@@ -285,7 +310,9 @@ def read_study(path: Path) -> Study:
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        fields = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        fields = json_of(text) if path.suffix == ".json" else _toml_of(text)
+        if not isinstance(fields, dict):
+            raise ValueError("its JSON is no object")
     except OSError as error:
         raise StudyError(
             f"Expected a study file at {path}, found none that can be read ({error.strerror}); "
@@ -300,6 +327,13 @@ def read_study(path: Path) -> Study:
     except ValidationError as error:
         raise StudyError(_explain(error, str(path))) from None
     return _anchored(study, path.parent)
+
+
+def _toml_of(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def default_study(local: Path | None) -> Study:

@@ -13,6 +13,7 @@ import re
 import subprocess
 import threading
 import time
+from base64 import b64encode
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,6 +34,7 @@ class GitServer(ThreadingHTTPServer):
     """Serves the bare repositories ``owner/name.git`` below a folder.
 
     ``filters``: whether clients may leave out files. ``bytes_per_s`` slows every answer down.
+    ``login``: the ``user:password`` without which there is no answer.
     """
 
     daemon_threads = True
@@ -43,6 +45,7 @@ class GitServer(ThreadingHTTPServer):
         self.folder = folder
         self.filters = filters
         self.bytes_per_s = bytes_per_s
+        self.login: str | None = None
         self.requests: list[Request] = []
         self.clone_url = f"http://127.0.0.1:{self.server_address[1]}/{{repository}}.git"
 
@@ -78,6 +81,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         received = self._body()
+        if self.server.login and not self._has(
+            "Authorization", f"Basic {b64encode(self.server.login.encode()).decode()}"
+        ):
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="here"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         body = gzip.decompress(received) if self._has("Content-Encoding", "gzip") else received
         path, _, query = self.path.partition("?")
         sent, answered = 0, False

@@ -1,9 +1,13 @@
 import json
+import os
+import subprocess
+from contextlib import suppress
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from mining.artifacts import Artifact, Run
+from mining.artifacts import Artifact, Run, whole, write_atomically
 from mining.errors import ArtifactError
 
 FRAME = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
@@ -91,4 +95,70 @@ def test_only_what_is_named_is_kept_of_a_folder(run):
         "c.csv",
         "c.csv.meta.json",
         "notes.txt",
+    ]
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_what_is_removed_half_is_removed_by_the_next(run, monkeypatch, at):
+    for name in ("paper/a.csv", "paper/b.csv"):
+        run.write_bytes(name, b"", ARTIFACT)
+    calls = []
+    unlink = Path.unlink
+
+    def stopping(path, missing_ok=False):
+        calls.append(path)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "unlink", stopping)
+        run.keep_only("paper", ["paper/a.csv"])
+    run.keep_only("paper", ["paper/a.csv"])
+    assert sorted(p.name for p in (run.folder / "paper").iterdir()) == ["a.csv", "a.csv.meta.json"]
+
+
+def test_a_folder_comes_whole_or_not_at_all(tmp_path):
+    for breaks in (True, False):
+        with suppress(RuntimeError), whole(tmp_path / "out") as folder:
+            folder.mkdir()
+            (folder / "a").write_text("a")
+            if breaks:
+                raise RuntimeError
+        assert [p.name for p in tmp_path.iterdir()] == ([] if breaks else ["out"])
+    assert (tmp_path / "out" / "a").read_text() == "a"
+
+
+def test_a_killed_writers_half_is_removed_by_the_next(tmp_path):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    at_work = tmp_path / f".a.csv.{os.getppid()}.part"
+    for half in (tmp_path / f".a.csv.{gone.pid}.part", tmp_path / ".a.csv.part", at_work):
+        half.write_text("half")
+    (tmp_path / f".b.csv.{gone.pid}.part").write_text("of another file")
+    write_atomically(tmp_path / "a.csv", "a")
+    left = ["a.csv", at_work.name, f".b.csv.{gone.pid}.part"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(left)
+
+
+def test_all_is_on_the_disk_before_it_has_its_name(run, monkeypatch):
+    """Or a power cut could leave a sidecar beside an empty file."""
+    done = []
+
+    def fsync(opened):
+        done.append(Path(f"/proc/self/fd/{opened}").readlink().name.split(".part")[0])
+
+    def replace(path, target):
+        done.append(f"-> {Path(target).name}")
+        path.rename(target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", replace)
+    run.write_bytes("a.csv", b"a", ARTIFACT)
+    pid = os.getpid()
+    assert done == [
+        f".a.csv.{pid}",
+        "-> a.csv",
+        f".a.csv.meta.json.{pid}",
+        "-> a.csv.meta.json",
     ]

@@ -1,20 +1,29 @@
 import json
+import shutil
 
+import pyarrow.parquet as pq
 import pytest
 
+from mining import extraction
 from mining.artifacts import Run
 from mining.corpus import git_blob_sha1
+from mining.engines import Engine
+from mining.engines.processes import Processes
 from mining.errors import ArtifactError
+from mining.extracted import Corpus
 from mining.extraction import (
     DROPPED,
     FILES,
     SCHEMAS,
     SNIPPETS,
-    Corpus,
+    Source,
     extract_corpus,
+    extract_source,
+    extraction_settings,
 )
+from mining.parts import open_parts, part_key
 from mining.records import Dropped
-from mining.study import CorpusSettings
+from mining.study import CorpusSettings, ScaleSettings
 
 CORPUS = {
     "o/one": {
@@ -34,7 +43,7 @@ def write(folder, corpus=CORPUS):
             place = folder / name / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
-    return [(name, "c0ffee", folder / name) for name in corpus]
+    return [Source(name, "c0ffee", folder / name, "") for name in corpus]
 
 
 @pytest.fixture
@@ -46,6 +55,7 @@ def run(tmp_path):
         [Dropped("o/gone", "fetch", "no such repository")],
         CorpusSettings(),
         {},
+        ScaleSettings(),
     )
     return run
 
@@ -109,7 +119,7 @@ def test_snippets_of_a_notebook_say_their_cell(tmp_path):
     repositories = write(
         tmp_path, {"o/one": {"n.ipynb": notebook.encode(), "a.py": b"def f(): pass"}}
     )
-    extract_corpus(run, repositories, [], CorpusSettings(notebooks=True), {})
+    extract_corpus(run, repositories, [], CorpusSettings(notebooks=True), {}, ScaleSettings())
     snippets = run.read(SNIPPETS)
     assert list(snippets.columns[-2:]) == ["cell", "cell_line"]
     read = Corpus(run).snippets("o/one")
@@ -132,14 +142,16 @@ def test_equal_folders_give_equal_bytes(tmp_path, run):
     again = Run(tmp_path / "again")
     repositories = write(tmp_path / "moved")
     dropped = [Dropped("o/gone", "fetch", "no such repository")]
-    extract_corpus(again, repositories, dropped, CorpusSettings(), {})
+    extract_corpus(again, repositories, dropped, CorpusSettings(), {}, ScaleSettings())
     for name in SCHEMAS:
         assert again.path(name).read_bytes() == run.path(name).read_bytes()
 
 
 def test_a_corpus_without_any_snippet_is_a_corpus(tmp_path):
     run = Run(tmp_path / "run")
-    extract_corpus(run, write(tmp_path, {"o/none": {"README": b""}}), [], CorpusSettings(), {})
+    extract_corpus(
+        run, write(tmp_path, {"o/none": {"README": b""}}), [], CorpusSettings(), {}, ScaleSettings()
+    )
     assert Corpus(run).repositories == []
     assert len(run.read(SNIPPETS)) == 0
 
@@ -147,3 +159,74 @@ def test_a_corpus_without_any_snippet_is_a_corpus(tmp_path):
 def test_an_unfinished_extraction_is_no_corpus(tmp_path):
     with pytest.raises(ArtifactError, match=r"files\.parquet"):
         Corpus(Run(tmp_path))
+
+
+def test_a_large_repository_is_held_in_pieces(tmp_path, run, monkeypatch):
+    monkeypatch.setattr(extraction, "_HELD_CHARACTERS", 1)
+    monkeypatch.setattr(extraction, "_ROW_GROUP_BYTES", 1)
+    again = Run(tmp_path / "again")
+    dropped = [Dropped("o/gone", "fetch", "no such repository")]
+    extract_corpus(again, write(tmp_path), dropped, CorpusSettings(), {}, ScaleSettings())
+    assert pq.ParquetFile(again.path(FILES)).num_row_groups > 3
+    for name in SCHEMAS:
+        assert again.read(name).equals(run.read(name))
+    assert Corpus(again).snippets("o/one") == Corpus(run).snippets("o/one")
+
+
+def interrupted(tmp_path, corpus):
+    """A run whose extraction ended in the middle, with the first part done."""
+    run = Run(tmp_path / "run")
+    run.folder.mkdir(parents=True)
+    sources = write(tmp_path, corpus)
+    parts = open_parts(run, ScaleSettings(), "extract")
+    key = part_key("o/one", "c0ffee", "", extraction_settings(CorpusSettings()))
+    parts.put(key, extract_source(sources[0], CorpusSettings()))
+    return run, sources, parts
+
+
+def test_what_a_killed_extraction_has_done_is_not_done_again(tmp_path, run):
+    again, sources, parts = interrupted(tmp_path / "again", CORPUS)
+    shutil.rmtree(sources[0].place)
+    dropped = [Dropped("o/gone", "fetch", "no such repository")]
+    extract_corpus(again, sources, dropped, CorpusSettings(), {}, ScaleSettings())
+    for name in SCHEMAS:
+        assert again.path(name).read_bytes() == run.path(name).read_bytes()
+    assert parts.keys() == set()
+
+
+def test_parts_of_an_extraction_that_fails_stay(tmp_path, monkeypatch):
+    run, sources, parts = interrupted(tmp_path, CORPUS)
+    monkeypatch.setattr(extraction, "extract_source", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        extract_corpus(run, sources, [], CorpusSettings(), {}, ScaleSettings())
+    assert len(parts.keys()) == 1
+    assert not run.path(FILES).exists()
+
+
+def test_more_workers_change_no_byte(tmp_path, run, monkeypatch):
+    monkeypatch.setattr(
+        extraction, "open_engine", lambda scale: Processes(scale.workers, alone_s=0)
+    )
+    again = Run(tmp_path / "again")
+    dropped = [Dropped("o/gone", "fetch", "no such repository")]
+    extract_corpus(again, write(tmp_path), dropped, CorpusSettings(), {}, ScaleSettings(workers=2))
+    for name in SCHEMAS:
+        assert again.path(name).read_bytes() == run.path(name).read_bytes()
+        assert again.sidecar(name) == run.sidecar(name)
+
+
+def test_a_repository_that_no_worker_survives_is_dropped_with_the_reason(tmp_path, monkeypatch):
+    class Deadly(Engine):
+        def map(self, work, items, lost):
+            for number, item in enumerate(items):
+                yield lost(item, "killed") if number == 0 else work(item)
+
+    monkeypatch.setattr(extraction, "open_engine", lambda _: Deadly())
+    run = Run(tmp_path / "run")
+    extract_corpus(run, write(tmp_path), [], CorpusSettings(), {}, ScaleSettings())
+    assert Corpus(run).repositories == ["o/two"]
+    assert run.read(DROPPED).to_dict("records")[0] == {
+        "subject": "o/one",
+        "stage": "extract",
+        "reason": "killed",
+    }

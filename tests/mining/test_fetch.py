@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from mining.artifacts import Run
+from mining.clones import CLONES
 from mining.errors import ArtifactError, ServiceError, StudyError
-from mining.fetch import CLONES, clone_folder, fetch_repositories
+from mining.fetch import fetch_repositories
+from mining.locking import LOCK
 from mining.records import Dropped
 from mining.study import CorpusSettings
 from tests.mining.git_server import GitServer, Host, git
@@ -60,7 +62,7 @@ def fetch(run, clone_url, *repositories, waits=None, **settings):
 
 
 def listed(run):
-    return sorted(path.name for path in run.path(CLONES).iterdir() if path.name != ".lock")
+    return sorted(path.name for path in run.path(CLONES).iterdir())
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_what_is_there_is_not_fetched_again(run, host, server, scheme):
     (part / "left.py").write_text("by a crash")
     first, _ = fetch(run, url, "ada/net")
     assert first["ada/net"].commit.sha1 == git(origin, "rev-parse", "HEAD")
-    assert first["ada/net"].folder == clone_folder(run, "ada/net")
+    assert first["ada/net"].folder == run.path("clones/ada__net.git")
     assert listed(run) == ["ada__net.git"]
     shutil.rmtree(host.folder)
     assert fetch(run, url, "ada/net") == (first, [])
@@ -140,8 +142,8 @@ def test_commits_that_are_given(run, host, server):
 
 
 def test_one_process_at_a_time(run, host, server):
-    run.path(CLONES).mkdir(parents=True)
-    with (run.path(CLONES) / ".lock").open("w") as lock:
+    run.folder.mkdir()
+    with run.path(LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(ArtifactError, match="another lossplace at work"):
             fetch(run, server.clone_url, "ada/net")
@@ -149,7 +151,7 @@ def test_one_process_at_a_time(run, host, server):
 
 
 def test_a_folder_that_is_no_clone(run, server):
-    clone_folder(run, "ada/net").mkdir(parents=True)
+    run.path("clones/ada__net.git").mkdir(parents=True)
     with pytest.raises(ArtifactError, match="found something else"):
         fetch(run, server.clone_url, "ada/net")
 
@@ -208,7 +210,7 @@ def test_a_repository_that_alone_does_not_answer_is_dropped(
 
 
 def test_a_repository_that_alone_is_slow_is_dropped(run, host, fake_git):
-    fake_git("*o/slow*' fetch '*) sleep 600;;")
+    fake_git("*o/slow*' fetch '*) sleep 600;; *ls-remote*) echo 1234 HEAD;;")
     done, (dropped,) = fetch(run, "https://h/{repository}", "o/slow", timeout_s=1)
     assert (done, dropped) == ({}, Dropped("o/slow", "fetch", "not fetched within 1 s"))
 
@@ -308,7 +310,9 @@ def test_a_full_disk_is_nobody_s_refusal(run, fake_git):
 @pytest.mark.timeout(60)
 def test_a_fetch_without_end_is_ended_with_its_helpers(run, fake_git, tmp_path):
     # the helper keeps the pipe open on which git's words come
-    fake_git(f"*' fetch '*) sleep 600 & echo $! > {tmp_path}/helper; wait;;")
+    fake_git(
+        f"*' fetch '*) sleep 600 & echo $! > {tmp_path}/helper; wait;; *ls-remote*) echo 1 HEAD;;"
+    )
     fetch(run, "https://h/{repository}", "o/r", timeout_s=2)
     wait_for_the_end_of(int((tmp_path / "helper").read_text()))
 
@@ -333,6 +337,7 @@ FETCH = """
 import sys
 from pathlib import Path
 from mining.artifacts import Run
+from mining.clones import CLONES
 from mining.fetch import fetch_repositories
 from mining.study import CorpusSettings
 fetch_repositories(Run(Path(sys.argv[1])), {"ada/net": None}, CorpusSettings(clone_url=sys.argv[2]))
@@ -353,7 +358,7 @@ def test_git_ends_with_lossplace_however_that_ends(run, host):
         process.wait()
         for each in running:
             wait_for_the_end_of(each)
-    assert [path.suffix for path in run.path(CLONES).iterdir() if path.name != ".lock"] == [".part"]
+    assert [path.suffix for path in run.path(CLONES).iterdir()] == [".part"]
 
 
 def processes_naming(folder):

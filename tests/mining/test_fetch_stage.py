@@ -8,9 +8,9 @@ import pytest
 
 from mining import pipeline
 from mining.artifacts import Run
+from mining.clones import CLONES
 from mining.errors import ArtifactError
 from mining.extraction import DROPPED, FILES, SNIPPETS
-from mining.fetch import CLONES, clone_folder
 from mining.pipeline import CORPUS
 from mining.study import CorpusSettings, Study
 from tests.mining.git_server import GitServer, Host, git
@@ -163,4 +163,4 @@ def test_a_clone_at_another_commit_is_not_taken_for_the_corpus(server, host, lis
         path.write_bytes(content)
     mine(asked, run)
     assert run.read(SNIPPETS)["qualname"].to_list() == ["loss", "<loop>", "loss"]
-    assert clone_folder(run, "o/one").is_dir()
+    assert run.path("clones/o__one.git").is_dir()

@@ -1,9 +1,9 @@
 import pytest
 
 from mining.artifacts import Run
-from mining.extraction import extract_corpus
+from mining.extraction import Source, extract_corpus
 from mining.frameworks import FRAMEWORKS, count_frameworks, frameworks_of, known_modules
-from mining.study import CorpusSettings
+from mining.study import CorpusSettings, ScaleSettings
 
 TEXTS = [
     ("import torch", {"PyTorch"}),
@@ -37,9 +37,9 @@ def test_a_run_counts_the_files_of_each_repository(tmp_path):
         folder.mkdir()
         for number, text in enumerate(texts):
             (folder / f"f{number}.py").write_text(f"{text}\n\ndef f():\n    pass\n")
-        repositories.append((name, None, folder))
+        repositories.append(Source(name, None, folder, ""))
     run = Run(tmp_path / "run")
-    extract_corpus(run, repositories, [], CorpusSettings(), {})
+    extract_corpus(run, repositories, [], CorpusSettings(), {}, ScaleSettings())
     count_frameworks(run)
     assert run.read(FRAMEWORKS).to_records(index=False).tolist() == [
         ("o/a", "OpenCV", 1),

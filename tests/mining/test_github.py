@@ -524,11 +524,10 @@ def test_a_server_that_says_the_token_again_is_left(tmp_path, server):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_answer_that_does_not_come_is_asked_again(tmp_path, server, monkeypatch):
-    monkeypatch.setattr("mining.github._TIMEOUT_S", 1)
+def test_an_answer_that_does_not_come_is_asked_again(tmp_path, server):
     server.faults.append(Fault(200, "{}", late_s=1.5))
     waits = Waits(server)
-    run = search(tmp_path, server, waits=waits)
+    run = search(tmp_path, server, waits=waits, timeout_s=1)
     assert waits == [1]
     assert len(run.read(REPOSITORIES)) == 250
 

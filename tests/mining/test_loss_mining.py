@@ -61,6 +61,14 @@ def test_uses_are_resolved_through_imports(text, expected):
     assert uses(text) == expected
 
 
+def test_uses_come_in_the_order_of_the_text():
+    """Or the place that the list names would be another one in each process."""
+    text = "import torch.nn.functional as F\n" + "F.l1_loss(F.l1_loss(a, b), c)\n" * 200
+    code = RepositoryCode("o/r", None, {"main.py": text})
+    lines = [use.line for use in uses_of(code, KNOWN)]
+    assert lines == [line for line in range(2, 202) for _ in range(2)]
+
+
 def test_a_module_of_the_repository_does_not_hide_a_framework():
     text = "import tensorflow as tf\ntf.losses.huber_loss(a, b)"
     assert uses(text, tensorflow="x = 1") == ["tensorflow.losses.huber_loss"]

@@ -1,4 +1,8 @@
+import re
+
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from mining.errors import InputError
 from mining.loss_names import known_loss_names, loss_name_finder
@@ -17,6 +21,16 @@ CASES = [
 @pytest.mark.parametrize(("text", "expected"), CASES)
 def test_names_count_as_whole_words(text, expected):
     assert loss_name_finder(known_loss_names())(text) is expected
+
+
+PIECES = st.lists(st.sampled_from(["kl", "kl_div", "a.b", "b", ".", "_", " ", "\n", "é", "(", "1"]))
+
+
+@given(PIECES.map("".join), st.sets(st.sampled_from(["kl", "b", "kl_div", "a.b", "b.kl"])))
+def test_it_finds_what_a_search_for_all_names_finds(text, names):
+    assume(names)
+    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, names))})(?!\w)")
+    assert loss_name_finder(tuple(names))(text) is (pattern.search(text) is not None)
 
 
 def test_no_name_is_listed_twice():

@@ -6,12 +6,18 @@ import pytest
 from mining.artifacts import Artifact, Run
 from mining.errors import ArtifactError
 from mining.extraction import SNIPPETS
-from mining.fetch import clone_folder
 from mining.pages import REPOSITORIES, begin_search, finish_search, store_page
 from mining.pipeline import CORPUS
 from mining.pipeline import rank as rank_stage
 from mining.rank import RANKING, SENSITIVITY, ahead, measure_sensitivity, rank_repositories
-from mining.study import RankingSettings, SearchSettings, SensitivitySettings, Study, Weights
+from mining.study import (
+    RankingSettings,
+    ScaleSettings,
+    SearchSettings,
+    SensitivitySettings,
+    Study,
+    Weights,
+)
 from tests.mining.github_server import item
 from tests.mining.test_pages import body
 from tests.mining.test_ranking import AS_OF
@@ -133,17 +139,17 @@ def test_what_entered_is_looked_up_among_what_is_extracted_and_fetched(run):
     changes = pd.DataFrame(
         {"change": ["entered"] * 4 + ["left"], "repository": [*entered, "x/gone"]}
     )
-    assert ahead(run, changes).lines() == [
+    assert ahead(run, changes, ScaleSettings()).lines() == [
         "  of 4 entered: 0 extracted (0 snippets to be placed), 0 only fetched, 4 not fetched"
     ]
     snippets = pd.DataFrame({"repository": ["x/extracted"] * 3 + ["x/other"] * 7})
     run.write(SNIPPETS, snippets, Artifact("extract", {}, {}))
-    clone_folder(run, "x/fetched").mkdir(parents=True)
-    assert ahead(run, changes).lines() == [
+    run.path("clones/x__fetched.git").mkdir(parents=True)
+    assert ahead(run, changes, ScaleSettings()).lines() == [
         "  of 4 entered: 1 extracted (3 snippets to be placed), 1 only fetched, 2 not fetched; "
         "the others may hold 15 more, at 5 each"
     ]
-    assert ahead(run, changes.iloc[4:]).lines() == []
+    assert ahead(run, changes.iloc[4:], ScaleSettings()).lines() == []
 
 
 def study(**ranking):

@@ -1,0 +1,44 @@
+"""Who does the work on many repositories: one protocol, which implementers do not inherit.
+
+``processes`` are those of this machine; ``ray`` is a cluster. Work goes out by the repository, and
+what comes of it is left as a part (see mining.parts), so that results here are small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Protocol, TypeVar
+
+from mining.study import ScaleSettings
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Engine(Protocol):
+    """Anything that does the same work on many items."""
+
+    def map(
+        self, work: Callable[[T], R], items: Sequence[T], lost: Callable[[T, str], R]
+    ) -> Generator[R]:
+        """Do ``work`` on each item; give the results in the order of the items.
+
+        Work whose worker dies is done again; if that one dies too, ``lost`` makes the result, of
+        the item and the reason. What ``work`` raises is raised here, and ends everything. Both
+        ``work`` and items are pickled. Closing the iterator stops the workers.
+        """
+        ...
+
+
+def open_engine(settings: ScaleSettings) -> Engine:
+    """Return the engine that a study names. Nothing is started before there is work.
+
+    Raises StudyError where its package is missing.
+    """
+    if settings.engine == "ray":
+        from mining.engines.ray import RayCluster
+
+        return RayCluster(settings)
+    from mining.engines.processes import Processes
+
+    return Processes(settings.workers)

@@ -1,0 +1,182 @@
+"""Where machines meet that share no disk: object storage, or any address that fsspec knows.
+
+Files there are put whole or not at all. Credentials come from the environment of each machine, as
+the backend's own tools read them (for ``s3://``: ``AWS_ACCESS_KEY_ID`` and the rest, a profile, or
+the machine's role; ``AWS_ENDPOINT_URL`` for what is not Amazon's).
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from mining.errors import LossplaceError, ServiceError, StudyError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "s3": {"config_kwargs": {"connect_timeout": 10, "read_timeout": 60}},
+}
+"""By protocol: bounded waits, where a backend's own are long."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A folder of files; ``address`` is a path, or an address such as ``s3://bucket/prefix``.
+
+    Its methods raise StudyError for an address that nothing is known of, and ServiceError if what
+    is there cannot be reached.
+    """
+
+    address: str
+
+    def __truediv__(self, name: str) -> Storage:
+        return Storage(f"{self.address.rstrip('/')}/{name}")
+
+    def check(self) -> None:
+        """Write a file and remove it, so that what is wrong shows before there is work."""
+        name = f".{uuid.uuid4().hex}.check"
+        with _reaching(self.address, is_there=False):
+            self._make()
+            self._files.pipe_file(self._path(name), b"lossplace")
+            self._files.rm_file(self._path(name))
+
+    def names(self) -> set[str]:
+        """Return the names of the files that are there, whole."""
+        with _reaching(self.address), suppress(FileNotFoundError):
+            found = {PurePosixPath(each).name for each in self._files.ls(self.root, detail=False)}
+            return {name for name in found if not name.startswith(".")}
+        return set()
+
+    def __contains__(self, name: str) -> bool:
+        with _reaching(self.address):
+            return bool(self._files.exists(self._path(name)))
+
+    def put(self, file: Path, name: str) -> None:
+        """Copy a file of this machine there."""
+        with _reaching(self.address, is_there=False):
+            if not self.is_local:  # an object appears when it is whole
+                self._files.put_file(str(file), self._path(name))
+                return
+            self._make()
+            temporary = Path(self._path(f".{name}.{uuid.uuid4().hex}.part"))
+            try:
+                shutil.copyfile(file, temporary)
+                temporary.replace(self._path(name))
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """Open a file for reading. Raises FileNotFoundError if it is not there."""
+        with _reaching(self.address):
+            file = self._files.open(self._path(name), "rb")
+        with file:
+            yield file
+
+    def get(self, name: str, file: Path) -> None:
+        """Copy a file from there to this machine. Raises FileNotFoundError if it is not there."""
+        with _reaching(self.address):
+            self._files.get_file(self._path(name), str(file))
+
+    def size(self, name: str) -> int:
+        """Return the bytes of a file. Raises FileNotFoundError if it is not there."""
+        with _reaching(self.address):
+            return int(self._files.size(self._path(name)))
+
+    def clear(self) -> None:
+        """Remove the folder with all that is in it."""
+        with _reaching(self.address), suppress(FileNotFoundError):
+            self._files.rm(self.root, recursive=True)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder of this machine, or one that is mounted here."""
+        with _reaching(self.address):
+            protocol = self._files.protocol
+        return "file" in ([protocol] if isinstance(protocol, str) else protocol)
+
+    def _make(self) -> None:
+        if self.is_local:
+            self._files.makedirs(self.root, exist_ok=True)
+
+    def _path(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+    @property
+    def root(self) -> str:
+        """The address as its backend has it; of a folder, the path."""
+        with _reaching(self.address):
+            return self._opened[1].rstrip("/")
+
+    @property
+    def _files(self) -> AbstractFileSystem:
+        return self._opened[0]
+
+    @cached_property
+    def _opened(self) -> tuple[AbstractFileSystem, str]:
+        from fsspec.core import url_to_fs
+
+        protocol = self.address.partition("://")[0] if "://" in self.address else "file"
+        # what another machine has put meanwhile must be seen
+        options = {"use_listings_cache": False, **_OPTIONS.get(protocol, {})}
+        files, root = url_to_fs(self.address, **options)
+        return files, str(root)
+
+    def __getstate__(self) -> dict[str, str]:
+        return {"address": self.address}
+
+
+def checked_address(address: str) -> str:
+    """Return a storage address without a slash at its end; raises StudyError for a password in it.
+
+    The error does not say what it is.
+    """
+    try:
+        password = urlsplit(address).password
+    except ValueError:
+        password = None
+    if password is not None:
+        raise StudyError(
+            "Expected scale.storage without a password, found one; keep it in the environment "
+            "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://), where no artifact shows it."
+        )
+    return address.rstrip("/")
+
+
+@contextmanager
+def _reaching(address: str, *, is_there: bool = True) -> Iterator[None]:
+    """Say in one sentence what a backend means.
+
+    FileNotFoundError is for the caller, unless it can only mean that the bucket is not there.
+    """
+    try:
+        yield
+    except LossplaceError:
+        raise
+    except (ImportError, ValueError) as error:
+        raise StudyError(
+            f"Expected scale.storage such as s3://bucket/prefix, found {address} "
+            f"({_said(error)}); `pip install 'lossplace[ray]'` has what s3:// needs."
+        ) from error
+    except Exception as error:  # each backend raises its own
+        if is_there and isinstance(error, FileNotFoundError):
+            raise
+        raise ServiceError(
+            f"Expected to read and write {address}, found that it cannot be done ({_said(error)}); "
+            "check the address, the network and the credentials in the environment, and run the "
+            "command again: what is done stays."
+        ) from error
+
+
+def _said(error: Exception) -> str:
+    line = (str(error).splitlines() or [""])[0][:200]
+    return line or type(error).__name__

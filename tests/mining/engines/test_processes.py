@@ -1,0 +1,109 @@
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mining.engines.processes import Processes
+
+IMPORT = "__import__({!r}).".format
+SLEEP, DIE, KILL = (
+    IMPORT("time") + "sleep(60)",
+    IMPORT("os") + "_exit(3)",
+    IMPORT("os") + "abort()",
+)
+
+
+def lost(item, reason):
+    return f"lost: {reason}"
+
+
+def together(items, workers=2):
+    """What comes of items, which are expressions, where none is worked on by this process."""
+    return list(Processes(workers, alone_s=0).map(eval, items, lost))
+
+
+def gone(pid):
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def wait_until(condition):
+    end = time.monotonic() + 30
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert condition()
+
+
+def test_results_come_in_the_order_of_the_items():
+    slow = IMPORT("time") + "sleep(0.3) or 0"
+    assert together([slow, *map(str, range(1, 50))]) == list(range(50))
+
+
+def test_nothing_to_do():
+    assert together([]) == []
+
+
+def test_a_little_work_is_done_by_this_process():
+    mine = IMPORT("os") + "getpid()"
+    assert set(Processes(4).map(eval, [mine] * 3, lost)) == {os.getpid()}
+    assert os.getpid() not in together([mine] * 3)
+    assert set(Processes(1, alone_s=0).map(eval, [mine] * 3, lost)) == {os.getpid()}
+
+
+@pytest.mark.parametrize(
+    ("item", "how"), [(DIE, "with status 3"), (KILL, "by SIGABRT")], ids=["exit", "signal"]
+)
+def test_an_item_that_no_worker_survives_is_lost_and_no_other(item, how):
+    assert together(["1", item, "2", "3", item, "4"]) == [
+        1,
+        f"lost: the process that worked on it ended {how}, twice",
+        2,
+        3,
+        f"lost: the process that worked on it ended {how}, twice",
+        4,
+    ]
+
+
+def test_an_item_whose_worker_died_once_is_done_again(tmp_path):
+    once = f"1 if __import__('os').path.exists({str(tmp_path / 'x')!r}) else "
+    once += f"(open({str(tmp_path / 'x')!r}, 'w').close(), {DIE})"
+    assert together(["0", once, "2"]) == [0, 1, 2]
+
+
+def test_what_the_work_raises_is_raised_here():
+    with pytest.raises(ZeroDivisionError) as raised:
+        together(["1", "1 / 0", *["2"] * 9])
+    assert "line 1, in <module>" in "".join(raised.value.__notes__)
+
+
+def test_closing_the_results_ends_the_workers():
+    results = Processes(2, alone_s=0).map(eval, [IMPORT("os") + "getpid()", SLEEP, SLEEP], lost)
+    worker = next(results)
+    results.close()
+    assert gone(worker)
+
+
+SCRIPT = """
+import sys
+from mining.engines.processes import Processes
+items = ["__import__('os').getpid()"] + ["__import__('time').sleep(60)"] * 4
+for worker in Processes(2, alone_s=0).map(eval, items, None):
+    print(worker, flush=True)
+"""
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    script = tmp_path / "script.py"  # with no guard around its work, as a user may write it
+    script.write_text(SCRIPT)
+    root = str(Path(__file__).parents[3])
+    parent = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": root}
+    )
+    worker = int(parent.stdout.readline())
+    assert not gone(worker)
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: gone(worker))
