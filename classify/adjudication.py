@@ -20,6 +20,7 @@ from classify.readings import (
     disagreements,
     readings_of,
 )
+from classify.rendering import full_csv
 from mining.artifacts import write_atomically
 
 
@@ -51,7 +52,7 @@ def agree(
     lines = agreement_lines(readings, settled, unit, confidence, seed)
     if out is not None:
         gold = adjudicate(readings, settled)
-        write_atomically(out, gold.to_csv(index=False, lineterminator="\n"))
+        write_atomically(out, full_csv(gold))
         contested = int((gold["contested"] == "true").sum())
         lines += ["", f"gold: {len(gold) - contested} labelled, {contested} contested"]
         lines += [f"written to {out}"]

@@ -12,15 +12,22 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Protocol
 
 from classify.errors import BudgetSpentError, JudgeError
-from classify.judges import Completion, Judge, Messages, Request, prompt_sha256
+from classify.judges import (
+    Completion,
+    Judge,
+    JudgeSettings,
+    Messages,
+    Request,
+    prompt_sha256,
+)
 from classify.placement import Placement, Verdict, VerdictOf
 from classify.questions import Ask, Question
 from classify.stopping import Tally, VotingRule
-from classify.store import Cost, Store, Template, Vote
+from classify.store import Cost, Template, Vote
 from classify.votes import reading
 from mining.progress import duration
 
@@ -29,6 +36,9 @@ _ERRORS_IN_A_ROW = 16
 
 _UNTIL_THE_FIRST_ANSWER = 16
 """So many requests go out under a budget of tokens before it is known what one costs."""
+
+_MOST_REMEMBERED = 10_000
+"""So many prompts and verdicts are kept in memory while a judge is asked."""
 
 _IDLE_AT_MOST = 1_000_000
 """A judge that looks for requests so often without giving a completion has lost one."""
@@ -88,6 +98,9 @@ class Progress(Protocol):
     def placed(self, placement: Placement) -> None:
         """Take note of a snippet's end."""
 
+    def added(self, votes: int, placed: Mapping[str, int]) -> None:
+        """Take note of many answers at once, and of ends: how many snippets are placed where."""
+
 
 class Unseen:
     """Progress that nobody watches."""
@@ -98,6 +111,29 @@ class Unseen:
     def placed(self, placement: Placement) -> None:
         """Do nothing."""
 
+    def added(self, votes: int, placed: Mapping[str, int]) -> None:
+        """Do nothing."""
+
+
+class Votes(Protocol):
+    """Where votes are kept; see classify.store.Store."""
+
+    def votes(self, prompt_sha256: str, judge: JudgeSettings, /) -> list[Vote]:
+        """Return the votes on a prompt, by draw number."""
+
+    def add(
+        self, completion: Completion, judge: JudgeSettings, template: Template | None, /
+    ) -> None:
+        """Keep the answers of a completion."""
+
+    def fail(
+        self, completion: Completion, judge: JudgeSettings, template: Template | None, /
+    ) -> None:
+        """Note that a prompt got no answer."""
+
+    def costs(self, judge: JudgeSettings, /) -> Iterator[Cost]:
+        """Give what each prompt cost."""
+
 
 @dataclass(slots=True)
 class Ballots:
@@ -106,10 +142,10 @@ class Ballots:
     ``messages`` renders an ask; ``rule`` makes verdicts of votes. ``unanswered`` are prompts not
     to be asked, with the reason. Unless ``equal_code``, each snippet has votes of its own.
     ``templates`` say which text each question is asked by. ``prompts`` holds the hash of each
-    ask's rendered prompt, by question and snippet_id, as far as it was wanted.
+    ask's rendered prompt, by question and snippet_id, as far as it was wanted and not forgotten.
     """
 
-    store: Store
+    store: Votes
     judge: Judge
     messages: Callable[[Ask], Messages]
     rule: VotingRule
@@ -119,6 +155,8 @@ class Ballots:
     prompts: dict[tuple[Question, str, str], str] = field(default_factory=dict)
     spent: Spent = field(default_factory=Spent)
     _decided: dict[str, Tally] = field(default_factory=dict)
+    _ended: set[int] = field(default_factory=set)
+    """All prompts that were decided, as a part of their hash."""
     _failed: dict[str, str] = field(default_factory=dict)
     _open: dict[str, list[Vote]] = field(default_factory=dict)
     _tallies: dict[Tally, Tally] = field(default_factory=dict)
@@ -126,8 +164,8 @@ class Ballots:
     def verdict(self, ask: Ask) -> Verdict | None:
         """Return the verdict on an ask, or None while votes are missing."""
         prompt = self.prompt(ask)
-        if prompt in self._decided:
-            return self._decided[prompt].verdict
+        if (decided := self._tally_of(prompt)) is not None:
+            return decided.verdict
         if prompt in self._failed:
             return Verdict.NONE
         if prompt not in self._open:
@@ -142,7 +180,7 @@ class Ballots:
 
     def flip_risk(self, ask: Ask) -> float:
         """Return the risk that was taken on an ask by leaving votes out; 0 where none was."""
-        decided = self._decided.get(self.prompt(ask))
+        decided = self._tally_of(self.prompt(ask))
         return 0.0 if decided is None else decided.flip_risk
 
     def reason(self, ask: Ask) -> str:
@@ -152,7 +190,8 @@ class Ballots:
         if prompt in self._open:
             why = f"{len(self._open[prompt])} votes are stored, too few"
         if why is None:
-            tally = self._decided[prompt]
+            tally = self._tally_of(prompt)
+            assert tally is not None  # it has ended, and did not fail
             read = (reading(vote.text, vote.finish_reason) for vote in self.counted(ask))
             cut = sum(each.truncated for each in read)
             why = f"{tally.yes} yes, {tally.no} no, {tally.abstained} abstained"
@@ -162,14 +201,15 @@ class Ballots:
     def counted(self, ask: Ask) -> list[Vote]:
         """Return the votes that the verdict on an ask rests on; none where it has no verdict."""
         prompt = self.prompt(ask)
-        if prompt not in self._decided:
+        decided = self._tally_of(prompt)
+        if decided is None:
             return []
-        return self.store.votes(prompt, self.judge.settings)[: _counted(self._decided[prompt])]
+        return self.store.votes(prompt, self.judge.settings)[: _counted(decided)]
 
     def asks(self) -> Iterator[tuple[str, Question, str, str]]:
         """Give snippet_id, question, ``apart`` and the prompt's hash of each ask that has ended."""
         for (question, snippet_id, apart), prompt in self.prompts.items():
-            if prompt in self._decided or prompt in self._failed:
+            if _part(prompt) in self._ended or prompt in self._failed:
                 yield snippet_id, question, apart, prompt
 
     def requests(self, ask: Ask) -> list[Request]:
@@ -219,8 +259,15 @@ class Ballots:
     def paid(self) -> Iterator[Cost]:
         """Give what each prompt cost that a verdict was wanted on and votes are there for."""
         for cost in self.store.costs(self.judge.settings):
-            if cost.prompt_sha256 in self._decided or cost.prompt_sha256 in self._failed:
+            if _part(cost.prompt_sha256) in self._ended or cost.prompt_sha256 in self._failed:
                 yield cost
+
+    def forget(self) -> None:
+        """Let go of the oldest of what can be had again, once that has become much."""
+        if len(self.prompts) > _MOST_REMEMBERED:
+            self.prompts = dict(islice(self.prompts.items(), len(self.prompts) // 2, None))
+        if len(self._decided) > _MOST_REMEMBERED:
+            self._decided = dict(islice(self._decided.items(), len(self._decided) // 2, None))
 
     def prompt(self, ask: Ask) -> str:
         """Return the hash of an ask's rendered prompt."""
@@ -235,6 +282,12 @@ class Ballots:
             return ask
         return replace(ask, apart=ask.apart + ask.snippet.snippet_id)
 
+    def _tally_of(self, prompt: str) -> Tally | None:
+        """Return what the votes on a prompt decided, from the store if it is forgotten."""
+        if prompt not in self._decided and _part(prompt) in self._ended:
+            self._count(prompt)
+        return self._decided.get(prompt)
+
     def _count(self, prompt: str) -> bool:
         votes = self.store.votes(prompt, self.judge.settings)
         tally = self._tally(votes)
@@ -243,6 +296,7 @@ class Ballots:
             return False
         self._open.pop(prompt, None)
         self._decided[prompt] = self._tallies.setdefault(tally, tally)
+        self._ended.add(_part(prompt))
         return True
 
     def _tally(self, votes: Sequence[Vote]) -> Tally:
@@ -273,12 +327,25 @@ def place_all(
         for completion in ballots.judge.answer(flow.requests()):
             flow.take(completion)
         flow.end()
-    if ballots.spent.failed and not (ballots.spent.votes or ballots.spent.stored):
+    check_answered(ballots.judge.settings.name_and_place, ballots.spent)
+
+
+def check_answered(judge: str, spent: Spent) -> None:
+    """Raise JudgeError if all that was asked failed."""
+    if spent.failed and not (spent.votes or spent.stored):
         raise JudgeError(
-            f"Expected answers from {ballots.judge.settings.name}, found none to "
-            f"{ballots.spent.failed} prompts (the first: {ballots.spent.reason}); mend that and "
-            "run the command again."
+            f"Expected answers from {judge}, found none to {spent.failed} prompts (the first: "
+            f"{spent.reason}); mend that and run the command again."
         )
+
+
+def budget_spent(limit: str, placed: int, spent: Spent) -> BudgetSpentError:
+    """Return the error that says that a limit is reached, and that nothing is lost."""
+    return BudgetSpentError(
+        f"Expected to place every snippet within {limit}, found that spent with {placed} placed "
+        f"and more open ({spent.votes} votes, {spent.tokens} tokens); every vote is kept, run the "
+        "command again to go on."
+    )
 
 
 def place_stored(
@@ -360,12 +427,7 @@ class _Flow:
                     )
                 yield None
             elif more:
-                raise BudgetSpentError(
-                    f"Expected to place every snippet within {spent}, found that spent with "
-                    f"{self._placed} placed and more open ({self._ballots.spent.votes} votes, "
-                    f"{self._ballots.spent.tokens} tokens); every vote is kept, run the command "
-                    "again to go on."
-                )
+                raise budget_spent(spent, self._placed, self._ballots.spent)
             else:
                 return
 
@@ -404,7 +466,7 @@ class _Flow:
 
     @property
     def _name(self) -> str:
-        return self._ballots.judge.settings.name
+        return self._ballots.judge.settings.name_and_place
 
     def _look_for_more(self) -> bool:
         """Take up snippets until a request is ready, or none is left."""
@@ -418,6 +480,7 @@ class _Flow:
         return bool(self._ready)
 
     def _place(self, subject: Subject) -> None:
+        self._ballots.forget()
         risk = 0.0
 
         def verdict_of(ask: Ask) -> Verdict | None:
@@ -468,6 +531,11 @@ class _Flow:
         else:
             reached = len(self._under_way) >= _UNTIL_THE_FIRST_ANSWER
         return f"{limit} tokens" if reached else ""
+
+
+def _part(prompt_sha256: str) -> int:
+    """Return 60 bits of a hash, which take a third of its memory and still tell all apart."""
+    return int(prompt_sha256[:15], 16)
 
 
 def _counted(tally: Tally) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +17,7 @@ from classify.export import Format
 from classify.placement import Verdict
 from mining.cli import (
     LocalOption,
+    RayOption,
     RunDirOption,
     StudyArgument,
     TopOption,
@@ -54,13 +56,15 @@ def run(
     run_dir: RunDirOption = None,
     weights: WeightsOption = None,
     top: TopOption = None,
+    ray: RayOption = None,
 ) -> None:
     """Do everything that is not yet done, from the search to the paper's tables."""
     from classify import pipeline
-    from mining.opening import begin, open_run
+    from mining.opening import open_run, writing
 
-    for lines in pipeline.run_all(*begin(*open_run(study, run_dir, local, weights, top))):
-        say(lines)
+    with writing(*open_run(study, run_dir, local, weights, top, ray)) as opened:
+        for lines in pipeline.run_all(*opened):
+            say(lines)
 
 
 @app.command()
@@ -77,12 +81,12 @@ def rank(
     """Score and select the repositories found; with new weights, without the network."""
     from classify.unplaced import unplaced_lines
     from mining import pipeline
-    from mining.opening import begin, open_run
+    from mining.opening import open_run, writing
 
-    opened = begin(*open_run(study, run_dir, weights=weights, top=top))
-    say([*pipeline.rank(*opened), *unplaced_lines(opened[1])])
-    if sensitivity:
-        say(pipeline.sensitivity(*opened))
+    with writing(*open_run(study, run_dir, weights=weights, top=top)) as opened:
+        say([*pipeline.rank(*opened), *unplaced_lines(opened[1])])
+        if sensitivity:
+            say(pipeline.sensitivity(*opened))
 
 
 app.add_typer(mining_app)
@@ -122,11 +126,12 @@ def plan(
     """Say what classifying will cost: asks, votes, tokens, hours and money."""
     from classify import pipeline
     from classify.plan import Terms
-    from mining.opening import begin, open_run
+    from mining.opening import open_run, writing
 
     opened = open_run(study, run_dir)
     terms = Terms(gpus, tokens_per_second, price_per_gpu_hour, price_in, price_out)
-    planned = pipeline.plan(*(begin(*opened) if pilot else opened), terms, pilot=pilot, seed=seed)
+    with writing(*opened) if pilot else nullcontext(opened) as held:
+        planned = pipeline.plan(*held, terms, pilot=pilot, seed=seed)
     if as_json:
         typer.echo(json.dumps(planned.to_json(), indent=1))
     else:
@@ -152,18 +157,20 @@ def classify(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be asked and voided, and end.")
     ] = False,
+    ray: RayOption = None,
 ) -> None:
     """Have the judge answer what is open, and place every snippet."""
     from classify import pipeline, standing
     from classify.ask import Budget
-    from mining.opening import begin, open_run
+    from mining.opening import open_run, writing
 
-    opened = open_run(study, run_dir)
+    opened = open_run(study, run_dir, ray=ray)
     if dry_run:
         say(standing.dry_run(*opened, retry_errors=retry_errors))
         return
     budget = Budget(max_tokens, max_hours)
-    say(pipeline.classify(*begin(*opened), retry_errors=retry_errors, budget=budget))
+    with writing(*opened) as held:
+        say(pipeline.classify(*held, retry_errors=retry_errors, budget=budget))
 
 
 @app.command()
@@ -242,7 +249,9 @@ def paper(
         say(pipeline.compare_published())
     if study is not None or run_dir is not None or not published:
         source = None if transfer_from is None else open_run(transfer_from)
-        say(pipeline.paper(*open_run(study, run_dir), gold, source))
+        opened = open_run(study, run_dir)
+        with opened[1].alone():
+            say(pipeline.paper(*opened, gold, source))
 
 
 @app.command()
@@ -278,7 +287,8 @@ def report(
 
     opened = open_run(study, run_dir)
     other = None if against is None else open_run(against)
-    say(pipeline.report(*opened, gold, other, public=public))
+    with opened[1].alone():
+        say(pipeline.report(*opened, gold, other, public=public))
     if serve or queue is not None or reader is not None:
         from classify.report.server import serve_report
 
@@ -407,7 +417,9 @@ def types(
     from classify import pipeline
     from mining.opening import open_run
 
-    say(pipeline.types(*open_run(study, run_dir), labels))
+    opened = open_run(study, run_dir)
+    with opened[1].alone():
+        say(pipeline.types(*opened, labels))
 
 
 @app.command()

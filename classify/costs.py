@@ -64,9 +64,13 @@ class PrintedAsks:
             for function in functions_asked(question, snippet, class_functions):
                 self._add(question, function)
 
+    def add_asks(self, question: Question, code_sha256: str, times: int, chars: int) -> None:
+        """Count asks of a question about a text of so many characters."""
+        entry = self.asks[question].setdefault(code_sha256, [0, chars])
+        entry[0] += times
+
     def _add(self, question: Question, snippet: Snippet) -> None:
-        entry = self.asks[question].setdefault(snippet.code_sha256, [0, len(snippet.text)])
-        entry[0] += 1
+        self.add_asks(question, snippet.code_sha256, 1, len(snippet.text))
 
 
 def costs_of(printed: PrintedAsks, paid: Iterable[Cost], votes: int) -> pd.DataFrame:

@@ -6,21 +6,17 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from classify.classification import (
-    PLACEMENTS,
-    STORE,
-    open_ballots,
-    open_replay,
-    placements,
-    plan_of,
-)
+from classify.classification import PLACEMENTS, STORE
 from classify.judges import JudgeSettings
+from classify.opening import open_ballots, open_replay
+from classify.placing import placements, plan_of
 from classify.stopping import VotingRule
 from classify.store import Store
 from classify.watching import watch
 from mining.artifacts import Run
 from mining.errors import ArtifactError
-from mining.extraction import SNIPPETS, Corpus
+from mining.extracted import Corpus
+from mining.extraction import SNIPPETS
 from mining.study import Study
 
 

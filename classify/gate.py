@@ -16,7 +16,7 @@ from classify.gold import Gold, match
 from classify.judges.rules import rule
 from classify.metrics import LOSSES, wilson
 from classify.questions import Question
-from mining.extraction import Corpus
+from mining.extracted import Corpus
 from mining.records import Snippet
 
 RULES_GATE = "rules gate"

@@ -14,6 +14,7 @@ import pandas as pd
 from classify.errors import GoldError
 from classify.intervals import Strata
 from classify.metrics import CATEGORIES
+from classify.rendering import armed
 
 KEY = ["repository", "path", "start_line"]
 """What names a snippet in a gold file and in a table of placements."""
@@ -133,6 +134,8 @@ def sampling_strata(rows: pd.DataFrame) -> Strata | None:
 def records(path: Path, required: Sequence[str] = REQUIRED) -> Iterator[tuple[int, dict[str, str]]]:
     """Give each row by column, stripped, with the line of the file in which it begins.
 
+    Where a cell was defused for spreadsheets, its text is given.
+
     Raises GoldError if the file cannot be read, is no CSV, or lacks a ``required`` column.
     """
     try:
@@ -148,7 +151,7 @@ def records(path: Path, required: Sequence[str] = REQUIRED) -> Iterator[tuple[in
                             f"Expected {len(header)} fields in each row of {path}, found "
                             f"{len(fields)} in line {line}; put quotes around fields with commas."
                         )
-                    yield line, dict(zip(header, map(str.strip, fields), strict=True))
+                    yield line, dict(zip(header, map(_text, fields), strict=True))
                 line = reader.line_num + 1
     except OSError as error:
         raise GoldError(
@@ -164,6 +167,10 @@ def records(path: Path, required: Sequence[str] = REQUIRED) -> Iterator[tuple[in
         raise GoldError(
             f"Expected CSV in {path}, found an error in line {reader.line_num}: {error}; mend it."
         ) from error
+
+
+def _text(cell: str) -> str:
+    return armed(cell.strip())
 
 
 def _check_header(header: list[str], path: Path, required: Sequence[str]) -> None:

@@ -31,7 +31,7 @@ from classify.placement import Category
 from classify.special_cases import SpecialCase, written
 from classify.types import STANDALONE
 from mining.artifacts import Run
-from mining.extraction import Corpus
+from mining.extracted import Corpus
 from mining.hierarchy import ancestry, functions_by_class
 from mining.records import ClassDefinition, Snippet
 
@@ -299,14 +299,14 @@ def _input(console: Console) -> Callable[[str], str | None]:
     def from_terminal(what: str) -> str | None:
         try:
             return _pressed() if what == "key" else console.input()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return None
 
     return from_terminal
 
 
 def _pressed() -> str | None:
-    """Return one key without waiting for the end of a line; None for Ctrl-C and Ctrl-D."""
+    """Return one key without waiting for the end of a line; None for Ctrl-D."""
     import termios
     import tty
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import fcntl
-import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from pathlib import Path
 from classify.errors import GoldError
 from classify.gold import KEY, line_number, records
 from classify.placement import Category
+from classify.rendering import csv_text, defused
 from classify.special_cases import NO_SPECIAL_CASE, SpecialCase
 from classify.special_cases import read as read_cases
 from classify.special_cases import written as written_cases
@@ -160,26 +159,23 @@ class Labels:
         return [key for key in keys if self[key].category is None]
 
     def _write(self) -> None:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*self._queue.columns, *LABEL_COLUMNS])
         # in the order of the queue; labels of snippets that are not in it any more come last
         order = [key for key in self._queue.rows if key in self._labels]
         order += [key for key in self._labels if key not in self._queue.rows]
-        for key in order:
-            row = self._queue.rows.get(key) or self._kept[key]
-            label = self._labels[key]
-            writer.writerow(
-                [
-                    *(row.get(name, "") for name in self._queue.columns),
-                    label.category or "",
-                    label.unknown_type or "",
-                    "" if label.special_cases is None else written_cases(label.special_cases),
-                    label.note,
-                    self._reader,
-                ]
-            )
-        write_atomically(self.path, text.getvalue())
+        rows = [[*self._queue.columns, *LABEL_COLUMNS], *map(self._row, order)]
+        write_atomically(self.path, csv_text([defused(cell) for cell in row] for row in rows))
+
+    def _row(self, key: SnippetKey) -> list[str]:
+        row = self._queue.rows.get(key) or self._kept[key]
+        label = self._labels[key]
+        return [
+            *(row.get(name, "") for name in self._queue.columns),
+            label.category or "",
+            label.unknown_type or "",
+            "" if label.special_cases is None else written_cases(label.special_cases),
+            label.note,
+            self._reader,
+        ]
 
 
 class Session:

@@ -15,7 +15,7 @@ from classify.stopping import Tally
 from classify.store import Store
 from classify.votes import reading
 from mining.artifacts import Run
-from mining.extraction import Corpus
+from mining.extracted import Corpus
 from mining.hierarchy import with_class_functions
 from mining.records import Kind
 from mining.study import Study

@@ -17,16 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from classify.ask import Ballots, Progress, Subject, Unseen, place_all
-from classify.classification import (
-    STORE,
-    OpenedJudge,
-    Plan,
-    open_ballots,
-    open_judge,
-    plan_of,
-    subjects_of,
-    unanswered,
-)
+from classify.classification import STORE
 from classify.forecast import (
     METRICS,
     QUESTIONS,
@@ -42,12 +33,15 @@ from classify.forecast import (
     pace,
     shared,
 )
+from classify.opening import OpenedJudge, open_ballots, open_judge, unanswered
 from classify.placement import Placement, Verdict
+from classify.placing import Plan, plan_of, subjects_of
 from classify.plan import SMALL, Counted, Pilot, Planned, Terms
 from classify.questions import Ask, Question
 from classify.store import Cost, Store
 from mining.artifacts import Run
-from mining.extraction import SNIPPETS, Corpus
+from mining.extracted import Corpus
+from mining.extraction import SNIPPETS
 from mining.records import Kind
 from mining.study import JudgeStudySettings, Study
 

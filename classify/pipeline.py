@@ -12,7 +12,7 @@ import pandas as pd
 from classify import classification, published
 from classify.analysis import analysis_tables
 from classify.ask import Budget, Progress, Spent
-from classify.classification import PLACEMENTS, OpenedJudge
+from classify.classification import PLACEMENTS
 from classify.compare import Comparison
 from classify.compare import compare as compare_placements
 from classify.costs import COSTS, cost_line
@@ -23,6 +23,7 @@ from classify.evaluate import evaluate as evaluate_placements
 from classify.gate import gate_line
 from classify.gold import Gold, read_gold
 from classify.manual_tables import confused_types, table_4_3, table_4_4
+from classify.opening import OpenedJudge
 from classify.paper import write_paper
 from classify.pilot import plan as plan_by_pilot
 from classify.plan import Planned, Terms

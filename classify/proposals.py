@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from classify.classification import PLACEMENTS, SNIPPET_COLUMNS
+from classify.classification import PLACEMENTS
 from classify.gold import KEY
 from classify.labels import checked_cases, checked_type
 from classify.placement import Category
+from classify.placing import SNIPPET_COLUMNS
 from classify.special_cases import SpecialCase, written
 from classify.types import Proposal, known_signs, propose
 from mining.artifacts import Artifact, Run
-from mining.extraction import CLASSES, FILES, SNIPPETS, Corpus
+from mining.extracted import Corpus
+from mining.extraction import CLASSES, FILES, SNIPPETS
 from mining.progress import track
 from mining.records import Snippet
 from mining.shipped import shipped

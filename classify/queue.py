@@ -14,6 +14,7 @@ from classify.errors import GoldError
 from classify.gold import Gold, match
 from classify.margins import vote_margins
 from classify.metrics import LOSSES
+from classify.rendering import full_csv
 from classify.sampling import (
     Stratum,
     allocation,
@@ -115,7 +116,7 @@ def write_queue(
         "losses_only": losses_only,
         "error_rates": rates,
     }
-    text = rows[COLUMNS].to_csv(index=False, lineterminator="\n")
+    text = full_csv(rows[COLUMNS])
     write_atomically(_design_path(out), _design(run, design, settings, strata, within, rows))
     write_atomically(out, text)
     return [

@@ -6,10 +6,9 @@ its own syntax, and in CSV what a spreadsheet would run as a formula.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -44,12 +43,8 @@ class Table:
 
     def to_csv(self) -> str:
         """Return the table as CSV, without title and note."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(_defused(str(column)) for column in self.frame.columns)
-        for row in self._rows():
-            writer.writerow(_csv_cell(value) for value in row)
-        return text.getvalue()
+        heads = [defused(str(column)) for column in self.frame.columns]
+        return csv_text([heads, *([_csv_cell(value) for value in row] for row in self._rows())])
 
     def to_markdown(self) -> str:
         """Return the table as GitHub Markdown, with its title above and its note below."""
@@ -137,12 +132,42 @@ def _csv_cell(value: object) -> str:
         return f"{float(value):.6g}"
     if isinstance(value, Integral):
         return _plain(value)
-    return _defused(_plain(value))
+    return defused(_plain(value))
 
 
-def _defused(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+_FORMULA = re.compile("'*[=+\\-@\t\r]")
+
+
+def defused(text: str) -> str:
+    """Return a cell of a CSV file that no spreadsheet takes for a formula; see ``armed``."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def full_csv(frame: pd.DataFrame) -> str:
+    """Return a frame as CSV with its numbers in full, and texts that no spreadsheet runs."""
+    cells = [
+        [
+            "" if _missing(value) else defused(value) if isinstance(value, str) else str(value)
+            for value in row
+        ]
+        for row in frame.itertuples(index=False, name=None)
+    ]
+    return csv_text([list(map(str, frame.columns)), *cells])
+
+
+def csv_text(rows: Iterable[Iterable[str]]) -> str:
+    r"""Return rows of cells as CSV; unlike csv.writer's, a lone ``\r`` in a cell ends no row."""
+    # a row of one empty cell would be no row
+    return "".join((",".join(map(_quoted, row)) or '""') + "\n" for row in rows)
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if re.search('[",\r\n]', cell) else cell
+
+
+def armed(cell: str) -> str:
+    """Return the text of which ``defused`` made a cell: a path may well begin with ``@``."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def _markdown(text: str) -> str:

@@ -11,23 +11,18 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from classify.classification import (
-    PLACEMENTS,
-    STORE,
-    open_ballots,
-    open_replay,
-    placements,
-    plan_of,
-)
+from classify.classification import PLACEMENTS, STORE
 from classify.evidence import placed_by
 from classify.metrics import UNPLACED
+from classify.opening import open_ballots, open_replay
 from classify.placement import Verdict
+from classify.placing import placements, plan_of
 from classify.stopping import VotingRule
 from classify.store import Store
 from classify.tables import table_4_1
 from classify.watching import watch
 from mining.artifacts import Run
-from mining.extraction import Corpus
+from mining.extracted import Corpus
 from mining.study import Study, override
 
 COUNTS = ("instances", "repositories", "distinct_texts")

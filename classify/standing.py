@@ -10,20 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from classify.classification import (
-    STORE,
-    OpenedJudge,
-    open_ballots,
-    open_judge,
-    plan_of,
-    subjects_of,
-    unanswered,
-)
+from classify.classification import STORE
 from classify.judges import JudgeSettings
+from classify.opening import OpenedJudge, open_ballots, open_judge, unanswered
 from classify.placement import Placement
+from classify.placing import plan_of, subjects_of
 from classify.store import Store
 from mining.artifacts import Run
-from mining.extraction import Corpus
+from mining.extracted import Corpus
 from mining.study import Study
 
 

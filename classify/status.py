@@ -47,8 +47,8 @@ class Status:
 
 
 def status_of(run: Run) -> list[Status]:
-    """Return the state of each artifact of a run."""
-    found = {name: run.sidecar(name) for name in STAGES}
+    """Return the state of each artifact of a run; what is damaged is not done."""
+    found = {name: run.sidecar(name) if run.is_sound(name) else None for name in STAGES}
     return [
         Status(
             name,

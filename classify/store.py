@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from classify.judges import Completion, JudgeSettings, Request
 from classify.migrations import MIGRATIONS
 from classify.questions import Question
+from classify.schema import connect
 from mining.errors import ArtifactError
 from mining.study import utc
+from mining.untrusted_json import json_of
 
 CUT = "length"
 """The finish reason of an answer that its limit cut off."""
@@ -35,6 +37,27 @@ class Vote:
     draw: int
     text: str
     finish_reason: str
+
+
+_Prompt = tuple[str, str, str, str]
+"""The first four fields of a stored vote."""
+
+
+class StoredVote(NamedTuple):
+    """A vote with the prompt that it answers, as the store keeps them, but for who gave it."""
+
+    prompt_sha256: str
+    question: str
+    code_sha256: str
+    messages: str
+    """JSON: [[role, content], ...]"""
+    draw: int
+    text: str
+    finish_reason: str
+    first_draw: int
+    prompt_tokens: int
+    output_tokens: int
+    seed: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +99,7 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         try:
-            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection = connect(path)
             self._connection.execute("PRAGMA journal_mode = WAL")
             # a commit survives a killed process; only a power cut may take the last ones
             self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -94,8 +117,9 @@ class Store:
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and close it."""
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._connection.close()
+        # where that cannot be, as on a full disk, the log stays beside it and loses nothing
+        with closing(self._connection), suppress(sqlite3.DatabaseError):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def votes(self, prompt_sha256: str, judge: JudgeSettings) -> list[Vote]:
         """Return the votes on a prompt by a judge that are valid under its limit, by draw number.
@@ -109,6 +133,7 @@ class Store:
             " WHERE prompt_sha256 = ? AND judge_sha256 = ?"
             " ORDER BY draw, finish_reason = ?, max_tokens = 0 DESC, max_tokens DESC",
             (prompt_sha256, judge.sha256, CUT),
+            (int, str, str, int),
         ):
             if votes and votes[-1].draw == draw:
                 continue
@@ -122,40 +147,63 @@ class Store:
         """Keep the answers of a completion, all or none. One with an error is refused."""
         if completion.error is not None:
             raise ValueError(f"an error is not an answer: {completion.error}")
-        request = completion.request
-        provenance = _json({"engine": judge.engine, **completion.provenance})
+        self.add_all(stored_votes(completion), judge, template, completion.provenance)
+
+    def add_all(
+        self,
+        votes: Iterable[StoredVote],
+        judge: JudgeSettings,
+        template: Template | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Keep many votes of one judge, all or none; return how many of them were not here yet."""
+        votes = list(votes)
+        named = _json({"engine": judge.engine, **(provenance or {})})
+        limit, now = judge.max_tokens or 0, utc(datetime.now(UTC))
         with self._transaction():
-            self._add_parties(request, judge, template)
-            self._connection.execute(
+            self._add_parties(dict.fromkeys(vote[:4] for vote in votes), judge, template)
+            self._connection.executemany(
                 "DELETE FROM failures WHERE prompt_sha256 = ? AND judge_sha256 = ?",
-                (request.prompt_sha256, judge.sha256),
+                [(vote.prompt_sha256, judge.sha256) for vote in votes],
             )
             self._connection.execute(
-                "INSERT OR IGNORE INTO provenances (provenance) VALUES (?)", (provenance,)
+                "INSERT OR IGNORE INTO provenances (provenance) VALUES (?)", (named,)
             )
             ((provenance_id,),) = self._connection.execute(
-                "SELECT provenance_id FROM provenances WHERE provenance = ?", (provenance,)
+                "SELECT provenance_id FROM provenances WHERE provenance = ?", (named,)
             )
-            self._connection.executemany(
+            added = self._connection.executemany(
                 "INSERT OR IGNORE INTO votes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     (
-                        request.prompt_sha256,
+                        vote.prompt_sha256,
                         judge.sha256,
-                        request.first_draw + number,
-                        judge.max_tokens or 0,
-                        answer.text,
-                        answer.finish_reason,
-                        request.first_draw,
-                        completion.prompt_tokens,
-                        answer.output_tokens,
-                        None if completion.seed is None else completion.seed + number,
+                        vote.draw,
+                        limit,
+                        vote.text,
+                        vote.finish_reason,
+                        vote.first_draw,
+                        vote.prompt_tokens,
+                        vote.output_tokens,
+                        vote.seed,
                         provenance_id,
-                        utc(datetime.now(UTC)),
+                        now,
                     )
-                    for number, answer in enumerate(completion.answers)
+                    for vote in votes
                 ],
             )
+        return added.rowcount
+
+    def all_votes(self, judge: JudgeSettings) -> Iterator[StoredVote]:
+        """Give every vote of a judge as it is stored, in the order of the keys."""
+        for row in self._read(
+            "SELECT prompt_sha256, question, code_sha256, messages, draw, text, finish_reason,"
+            " first_draw, prompt_tokens, output_tokens, seed"
+            " FROM votes JOIN prompts USING (prompt_sha256) WHERE judge_sha256 = ?"
+            " ORDER BY prompt_sha256, draw, max_tokens",
+            (judge.sha256,),
+        ):
+            yield StoredVote(*row)
 
     def fail(
         self,
@@ -166,7 +214,7 @@ class Store:
         """Note that a prompt got no answer, and why: no vote, but what the next run must know."""
         request = completion.request
         with self._transaction():
-            self._add_parties(request, judge, template)
+            self._add_parties([_prompt_of(request)], judge, template)
             self._connection.execute(
                 "INSERT INTO failures VALUES (?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET"
                 " reason = excluded.reason, refused = excluded.refused,"
@@ -185,6 +233,7 @@ class Store:
         rows = self._read(
             "SELECT prompt_sha256, reason, refused, attempts FROM failures WHERE judge_sha256 = ?",
             (judge.sha256,),
+            (str, str, int, int),
         )
         return {
             prompt: Failure(reason, bool(refused), attempts)
@@ -197,8 +246,19 @@ class Store:
 
     def judges(self) -> list[JudgeSettings]:
         """Return the judges that voted here, without a limit, so that all their votes count."""
-        rows = self._read("SELECT kind, settings FROM judges ORDER BY judge_sha256")
-        return [JudgeSettings(kind, json.loads(settings), "stored") for kind, settings in rows]
+        rows = self._read(
+            "SELECT kind, settings FROM judges ORDER BY judge_sha256", types=(str, str)
+        )
+        return [JudgeSettings(kind, self._settings(text), "stored") for kind, text in rows]
+
+    def _settings(self, text: str) -> dict[str, Any]:
+        try:
+            found = json_of(text)
+        except ValueError as error:
+            raise self._damaged(error) from error
+        if not isinstance(found, dict):
+            raise self._damaged("a judge without settings")
+        return found
 
     def costs(self, judge: JudgeSettings) -> Iterator[Cost]:
         """Give what each prompt cost that a judge voted on, over all runs.
@@ -213,8 +273,11 @@ class Store:
             "  GROUP BY prompt_sha256, max_tokens, first_draw"
             " ) USING (prompt_sha256) GROUP BY prompt_sha256",
             (judge.sha256,),
+            (str, str, str, int, int, int, int, int),
         )
         for prompt, question, *numbers in rows:
+            if question not in list(Question):
+                raise self._damaged(f"the question {question!r}")
             yield Cost(prompt, Question(question), *numbers)
 
     def answered(self, judge: JudgeSettings) -> Iterator[tuple[str, int]]:
@@ -223,6 +286,7 @@ class Store:
             "SELECT answered_at, sum(output_tokens) FROM votes WHERE judge_sha256 = ?"
             " AND answered_at IS NOT NULL GROUP BY answered_at ORDER BY answered_at",
             (judge.sha256,),
+            (str, int),
         )
 
     def extremes(
@@ -276,32 +340,31 @@ class Store:
         )
         return votes, int(tokens)
 
-    def _read(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+    def _read(
+        self, query: str, values: tuple[object, ...] = (), types: tuple[type, ...] = ()
+    ) -> list[tuple[Any, ...]]:
+        """Return the rows of a query; SQLite itself lets any column hold any of its types."""
         try:
-            return self._connection.execute(query, values).fetchall()
+            rows = self._connection.execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:
             raise self._damaged(error) from error
+        if not all(isinstance(v, t) for row in rows for v, t in zip(row, types, strict=False)):
+            raise self._damaged("a value of a wrong type")
+        return rows
 
     def _add_parties(
-        self, request: Request, judge: JudgeSettings, template: Template | None
+        self, prompts: Iterable[_Prompt], judge: JudgeSettings, template: Template | None
     ) -> None:
         self._connection.execute(
             "INSERT OR IGNORE INTO judges VALUES (?, ?, ?)",
             (judge.sha256, judge.kind, json.dumps(dict(judge.text), sort_keys=True)),
         )
         template = template or Template()
-        self._connection.execute(
+        self._connection.executemany(
             "INSERT INTO prompts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " version = excluded.version, template_sha256 = excluded.template_sha256"
             " WHERE template_sha256 = ''",
-            (
-                request.prompt_sha256,
-                request.ask.question.value,
-                request.ask.snippet.code_sha256,
-                json.dumps(request.messages, ensure_ascii=False),
-                template.version,
-                template.sha256,
-            ),
+            [(*prompt, template.version, template.sha256) for prompt in prompts],
         )
 
     @contextmanager
@@ -312,7 +375,10 @@ class Store:
             self._connection.execute("COMMIT")
         except BaseException as error:
             if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+                with suppress(sqlite3.DatabaseError):
+                    self._connection.execute("ROLLBACK")
+            if type(error) is sqlite3.DatabaseError:  # what SQLite raises of a damaged file
+                raise self._damaged(error) from error
             if isinstance(error, sqlite3.OperationalError):  # full, locked, or not to be written
                 raise ArtifactError(
                     f"Expected to write the store of votes at {self._path}, found that SQLite "
@@ -339,11 +405,36 @@ class Store:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         return int(version)
 
-    def _damaged(self, error: sqlite3.Error) -> ArtifactError:
+    def _damaged(self, error: Exception | str) -> ArtifactError:
         return ArtifactError(
             f"Expected a store of votes at {self._path}, found one that SQLite cannot use "
             f"({error}); restore it from a copy, or move it away to start anew."
         )
+
+
+def stored_votes(completion: Completion) -> Iterator[StoredVote]:
+    """Give the answers of a completion as they are stored."""
+    request, prompt = completion.request, _prompt_of(completion.request)
+    for number, answer in enumerate(completion.answers):
+        yield StoredVote(
+            *prompt,
+            request.first_draw + number,
+            answer.text,
+            answer.finish_reason,
+            request.first_draw,
+            completion.prompt_tokens,
+            answer.output_tokens,
+            None if completion.seed is None else completion.seed + number,
+        )
+
+
+def _prompt_of(request: Request) -> _Prompt:
+    return (
+        request.prompt_sha256,
+        request.ask.question.value,
+        request.ask.snippet.code_sha256,
+        json.dumps(request.messages, ensure_ascii=False),
+    )
 
 
 def _json(fields: Mapping[str, Any]) -> str:

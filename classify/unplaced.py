@@ -13,7 +13,7 @@ def unplaced_lines(run: Run) -> list[str]:
     Says nothing before anything was extracted. A snippet that is placed already needs none; of
     the others fewer prompts may be due, since equal code is judged once.
     """
-    if run.sidecar(SNIPPETS) is None:
+    if not run.is_sound(SNIPPETS):
         return []
     # the judges come with it, for which a ranking before the first extraction need not wait
     from classify.classification import PLACEMENTS
@@ -23,7 +23,7 @@ def unplaced_lines(run: Run) -> list[str]:
     snippets = run.read(SNIPPETS, ["repository", "snippet_id"])
     snippets = snippets[snippets["repository"].isin(selected)]
     unplaced = len(snippets)
-    if run.sidecar(PLACEMENTS) is not None:
+    if run.is_sound(PLACEMENTS):
         placed = run.read(PLACEMENTS, ["snippet_id", "placement"]).dropna()["snippet_id"]
         unplaced -= int(snippets["snippet_id"].isin(placed).sum())
     return [

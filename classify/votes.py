@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from mining.untrusted_json import json_of
+
 _TAG = r"(?:think|thinking|thought|reasoning|reflection|scratchpad)"
 _REASONING_STARTS = re.compile(rf"^[^\w\n<\[]*(?:<{_TAG}>|\[THINK\])", re.IGNORECASE | re.MULTILINE)
 _REASONING_ENDS = re.compile(rf"</{_TAG}>|\[/THINK\]", re.IGNORECASE)
@@ -66,6 +68,9 @@ def reading(text: str, finish_reason: str = "stop") -> Reading:
     code may hold another.
     """
     cut = finish_reason == "length"
+    decided = _of_object(text)
+    if decided is not None:
+        return Reading(decided, False)
     decided = _last_decision(_without_reasoning(_INVISIBLE.sub("", text)), cut)
     return Reading(decided, cut and decided is None)
 
@@ -73,6 +78,17 @@ def reading(text: str, finish_reason: str = "stop") -> Reading:
 def decision(text: str) -> bool | None:
     """Return what a whole answer decides, None for an abstention; see ``reading``."""
     return reading(text).decision
+
+
+def _of_object(text: str) -> bool | None:
+    """Return the decision of an answer that is a JSON object, whatever its other texts hold."""
+    if not text.strip().startswith("{"):
+        return None
+    try:
+        found = json_of(text).get("decision")
+    except ValueError:
+        return None
+    return found if isinstance(found, bool) else None
 
 
 def _without_reasoning(text: str) -> str:
@@ -85,8 +101,8 @@ def _without_reasoning(text: str) -> str:
 
 def _last_decision(text: str, cut: bool) -> bool | None:
     """Return the last decision. One that cannot be read counts where it starts its line."""
-    decided = None
-    for named in _NAMED.finditer(text):
+    # from the end, since each looks at the rest of its line, and a model may repeat itself
+    for named in reversed(list(_NAMED.finditer(text))):
         line_start = text.rfind("\n", 0, named.start()) + 1
         leads = _LEAD.fullmatch(text, line_start, named.start()) is not None
         if cut and not leads:
@@ -95,10 +111,10 @@ def _last_decision(text: str, cut: bool) -> bool | None:
         if value is not None and _goes_on(text, named, value, cut):
             value = None
         if value is not None and (leads or named["key"] or not _quoted(text, named, value)):
-            decided = value["word"].lower() in _YES if _plain(text, named, value) else None
-        elif value is None and leads and named["colon"]:
-            decided = None
-    return decided
+            return value["word"].lower() in _YES if _plain(text, named, value) else None
+        if value is None and leads and named["colon"]:
+            return None
+    return None
 
 
 def _value(text: str, named: re.Match[str]) -> re.Match[str] | None:

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -57,6 +57,12 @@ class Seen:
         self.decided[placement.category.value if placement.category else UNPLACED] += 1
         self._sample()
 
+    def added(self, votes: int, placed: Mapping[str, int]) -> None:
+        """Take note of many answers at once, and of ends: how many snippets are placed where."""
+        self.votes += votes
+        self.decided.update(placed)
+        self._sample()
+
     @property
     def done(self) -> int:
         """How many snippets have come to an end."""
@@ -90,7 +96,7 @@ class Seen:
         if self._samples and now - self._samples[-1][0] < _SAMPLE_EVERY_S:
             return
         self._samples.append((now, self.done, self.votes, self.tokens))
-        while len(self._samples) > 1 and now - self._samples[0][0] > _WINDOW_S:
+        while len(self._samples) > 2 and now - self._samples[1][0] > _WINDOW_S:
             self._samples.popleft()
 
     def __rich__(self) -> Group:
@@ -133,6 +139,10 @@ class _Lines:
 
     def placed(self, placement: Placement) -> None:
         self.seen.placed(placement)
+        self._say()
+
+    def added(self, votes: int, placed: Mapping[str, int]) -> None:
+        self.seen.added(votes, placed)
         self._say()
 
     def _say(self) -> None:

@@ -16,6 +16,8 @@ from classify.types import UnknownType
 
 NOT_IN_GOLD = frozenset({"text", "where", "permalink", "license"})
 """What a tool shows of a snippet, and gold does not keep."""
+_MOST_LINES = 10**9 - 1
+"""As in gold.line_number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,14 @@ def read_annotations(
     for number, item in enumerate(exported, 1):
         try:
             found = annotated(item)
-            key = (*(str(found.about[name]) for name in KEY[:2]), int(found.about[KEY[2]]))
+            where = [str(found.about[name]) for name in KEY[:2]]
+            line = int(found.about[KEY[2]])
+            if not 1 <= line <= _MOST_LINES:
+                raise ValueError(f"{KEY[2]} {line}")
+            key = (*where, line)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{what} {number} has no {error}") from None
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise ValueError(f"{what} {number}: {error}") from None
         if key in about:
             raise ValueError(f"{what} {number} is about the snippet of another one")

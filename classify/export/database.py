@@ -12,6 +12,7 @@ import pandas as pd
 from classify.classification import STORE
 from classify.evidence import evidence
 from classify.export.snippets import OF_PLACEMENT
+from classify.schema import connect
 from classify.votes import decision
 from mining.artifacts import Run
 from mining.extraction import FILES, SCHEMAS
@@ -36,7 +37,7 @@ def write_database(path: Path, study: Study, run: Run, snippets: pd.DataFrame) -
     # nothing but broken code has two snippets in one place, with one text
     snippets = snippets.drop_duplicates("snippet_id")
     asks = rests_on.asks[rests_on.asks["snippet_id"].isin(snippets["snippet_id"])]
-    with closing(sqlite3.connect(run.path(STORE))) as store:
+    with closing(connect(run.path(STORE))) as store:
         votes = pd.read_sql(
             "SELECT prompt_sha256, draw, text, finish_reason, prompt_tokens, output_tokens, engine,"
             " seed, answered_at FROM counted_votes WHERE judge_sha256 = ?"
@@ -49,6 +50,8 @@ def write_database(path: Path, study: Study, run: Run, snippets: pd.DataFrame) -
     votes.insert(2, "decision", decisions)
     of_snippet = {"snippet_id": "snippets(snippet_id)"}
     with closing(sqlite3.connect(path)) as database:
+        # what is half-written is thrown away as a whole, so that no journal is left beside it
+        database.execute("PRAGMA journal_mode = OFF")
         add = _Tables(database)
         add("repositories", repositories, ["repository"])
         files = [name for name in SCHEMAS[FILES].names if name != "text"]

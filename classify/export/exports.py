@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from classify.adjudication import agreement_lines
@@ -15,10 +14,11 @@ from classify.export.snippets import only, snippets_table
 from classify.labels import read_queue
 from classify.readings import Readings, adjudicate
 from classify.rendering import Table
-from mining.artifacts import Run, write_atomically
+from mining.artifacts import Run, whole, write_atomically
 from mining.errors import InputError
 from mining.licenses import licenses_of
 from mining.study import Study
+from mining.untrusted_json import json_of
 
 
 def export(
@@ -43,23 +43,25 @@ def export(
     with_code = int(frame["text"].notna().sum())
     match format:
         case Format.HUGGINGFACE:
-            folder = new_folder(out)
-            (folder / "data").mkdir()
-            frame.to_parquet(folder / huggingface.DATA, index=False, compression="zstd")
-            write_atomically(folder / "README.md", huggingface.data_card(study.name, frame))
+            with new_folder(out) as folder:
+                (folder / "data").mkdir()
+                frame.to_parquet(folder / huggingface.DATA, index=False, compression="zstd")
+                write_atomically(folder / "README.md", huggingface.data_card(study.name, frame))
         case Format.LABEL_STUDIO:
-            folder = new_folder(out)
-            write_atomically(folder / "tasks.json", label_studio.tasks(frame))
-            write_atomically(folder / "interface.xml", label_studio.interface())
+            with new_folder(out) as folder:
+                write_atomically(folder / "tasks.json", label_studio.tasks(frame))
+                write_atomically(folder / "interface.xml", label_studio.interface())
         case Format.ARGILLA:
-            folder = new_folder(out)
-            write_atomically(folder / argilla.RECORDS, argilla.records(frame))
-            write_atomically(folder / argilla.SETTINGS, argilla.settings())
-            write_atomically(folder / argilla.DATASET, argilla.dataset(f"lossplace {study.name}"))
+            dataset = argilla.dataset(f"lossplace {study.name}")
+            with new_folder(out) as folder:
+                write_atomically(folder / argilla.RECORDS, argilla.records(frame))
+                write_atomically(folder / argilla.SETTINGS, argilla.settings())
+                write_atomically(folder / argilla.DATASET, dataset)
         case Format.CSV:
             write_atomically(out, Table("snippets", "", frame).to_csv())
         case Format.SQLITE:
-            replacing(out, lambda temporary: write_database(temporary, study, run, frame))
+            with whole(out) as temporary:
+                write_database(temporary, study, run, frame)
     said = f"export: {len(frame)} snippets, {with_code} of them with their text"
     if with_code < len(frame):
         said += (
@@ -81,7 +83,7 @@ def import_labels(labels: Path, out: Path) -> list[str]:
             "with --out."
         )
     try:
-        readings = _readings(json.loads(labels.read_text("utf-8")))
+        readings = _readings(json_of(labels.read_text("utf-8")))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise GoldError(
@@ -106,23 +108,17 @@ def _readings(exported: object) -> Readings:
     return label_studio.readings(exported)
 
 
-def new_folder(path: Path) -> Path:
-    """Make an empty folder at ``path``. Raises InputError if something is there."""
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder that comes to ``path`` when the block ends well.
+
+    Raises InputError if something is there.
+    """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(
             f"Expected nothing, or an empty folder, at {path}, found something; give another "
             "--out, or delete it."
         )
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def replacing(path: Path, write: Callable[[Path], None]) -> None:
-    """Have ``write`` make a file at a temporary path, and put it whole or not at all in place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as folder:
+        folder.mkdir()
+        yield folder

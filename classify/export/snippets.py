@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
-from classify.classification import COLUMNS as PLACEMENT_COLUMNS
-from classify.classification import PLACEMENTS, SNIPPET_COLUMNS
+from classify.classification import PLACEMENTS
 from classify.errors import GoldError
 from classify.labelling import permalink
 from classify.labels import Queue
+from classify.placing import COLUMNS as PLACEMENT_COLUMNS
+from classify.placing import SNIPPET_COLUMNS
 from mining.artifacts import Run
 from mining.errors import ArtifactError
-from mining.extraction import Corpus
+from mining.extracted import Corpus
 from mining.licenses import Licenses
 
 OF_SNIPPET = {

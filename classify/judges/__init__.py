@@ -24,21 +24,24 @@ Messages = tuple[tuple[str, str], ...]
 """A rendered prompt: (role, content) pairs."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class JudgeSettings:
     """What names a judge. ``text`` holds every setting that can change an answer's text.
 
     ``engine`` (name and version of what ran the model) is stored with each vote, but does not
     void it. ``max_tokens`` is the limit of an answer, None where there is none: a higher one
-    voids only the answers that a lower one cut off.
+    voids only the answers that a lower one cut off. ``place`` is where it is asked, for whoever
+    runs it: it is neither stored nor published. Not slotted, because its hash is computed
+    once and kept.
     """
 
     kind: str
     text: Mapping[str, Any]
     engine: str
     max_tokens: int | None = None
+    place: str | None = None
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """The judge's part of a vote's key."""
         fields = json.dumps({"kind": self.kind, **self.text}, sort_keys=True)
@@ -49,6 +52,11 @@ class JudgeSettings:
         """Return what tables call the judge: its kind, and its model if it has one."""
         model = self.text.get("model")
         return f"{self.kind}:{model}" if model else self.kind
+
+    @property
+    def name_and_place(self) -> str:
+        """Return what errors call it."""
+        return f"{self.name} at {self.place}" if self.place else self.name
 
 
 @dataclass(frozen=True)

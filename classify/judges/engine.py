@@ -17,6 +17,7 @@ from mining.study import JudgeStudySettings
 
 if TYPE_CHECKING:
     from vllm import LLM
+    from vllm.config import VllmConfig
 
 _ELSEWHERE = {
     "model": "[judge] model",
@@ -98,31 +99,38 @@ def engine_name() -> str:
 
 def start(study: JudgeStudySettings) -> LLM:
     """Start the engine. Raises JudgeError if vLLM is not there, or cannot load the model."""
-    # standard output is for results
+    quiet()
+    check_installed(study.engine)
+    from vllm import LLM
+
+    _check_devices(study.engine)
+    try:
+        return LLM(study.model, revision=study.revision, **arguments(study))
+    except Exception as error:
+        raise not_loaded(study, error, "vLLM's own lines above") from error
+
+
+def quiet() -> None:
+    """Keep vLLM's lines off standard output, which is for results."""
     os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-    try:
-        from vllm import LLM
-    except ImportError as error:
-        raise JudgeError(
-            f"Expected vLLM to be installed, found that it cannot be imported ({brief(error)}); "
-            "install it with `pip install 'lossplace[vllm]'`, or see README for machines without "
-            "a GPU."
-        ) from error
-    _check_installed(study.engine)
-    arguments: dict[str, Any] = {"enable_prefix_caching": True, **study.engine}
-    try:
-        return LLM(study.model, revision=study.revision, **arguments)
-    except Exception as error:
-        raise JudgeError(
-            f"Expected vLLM to load {study.model}, found that it cannot ({brief(error)}); "
-            "see vLLM's own lines above, and change [judge] model or [judge.engine]."
-        ) from error
 
 
-def provenance(llm: LLM) -> dict[str, Any]:
-    """Return what the engine runs, in plain values: the model as resolved, and how it is held."""
-    config = llm.llm_engine.vllm_config
+def arguments(study: JudgeStudySettings) -> dict[str, Any]:
+    """Return the engine's arguments, wherever it runs."""
+    return {"enable_prefix_caching": True, **study.engine}
+
+
+def not_loaded(study: JudgeStudySettings, error: Exception, see: str) -> JudgeError:
+    """Return the error for a model that vLLM cannot load; ``see``: where it tells more."""
+    return JudgeError(
+        f"Expected vLLM to load {study.model}, found that it cannot ({brief(error)}); "
+        f"see {see}, and change [judge] model or [judge.engine]."
+    )
+
+
+def provenance(config: VllmConfig) -> dict[str, Any]:
+    """Return what an engine runs, in plain values: the model as resolved, and how it is held."""
     model = config.model_config
     return {
         "engine": engine_name(),
@@ -143,16 +151,22 @@ def without_folder(model: str) -> str:
     return Path(model).name if Path(model).is_absolute() else model
 
 
-def brief(error: Exception) -> str:
+def brief(error: BaseException | str) -> str:
     """Return what an error says, in one line."""
     return textwrap.shorten(str(error) or type(error).__name__, 300, placeholder=" ...")
 
 
-def _check_installed(engine: Mapping[str, Any]) -> None:
-    """Raise JudgeError for what this vLLM on this machine does not have."""
-    from vllm.engine.arg_utils import EngineArgs
-    from vllm.model_executor.layers.quantization import QUANTIZATION_METHODS
-    from vllm.platforms import current_platform
+def check_installed(engine: Mapping[str, Any]) -> None:
+    """Raise JudgeError if vLLM is not there, or for arguments that this one does not know."""
+    try:
+        from vllm.engine.arg_utils import EngineArgs
+        from vllm.model_executor.layers.quantization import QUANTIZATION_METHODS
+    except ImportError as error:
+        raise JudgeError(
+            f"Expected vLLM to be installed, found that it cannot be imported ({brief(error)}); "
+            "install it with `pip install 'lossplace[vllm]'`, or see README for machines without "
+            "a GPU."
+        ) from error
 
     known = sorted({field.name for field in fields(EngineArgs)} | _OF_LLM)
     for name in engine:
@@ -169,6 +183,12 @@ def _check_installed(engine: Mapping[str, Any]) -> None:
             f"{quantization!r}; it knows {', '.join(sorted(QUANTIZATION_METHODS))}. A checkpoint "
             "that is quantised already needs no such line."
         )
+
+
+def _check_devices(engine: Mapping[str, Any]) -> None:
+    """Raise JudgeError if this machine has too few GPUs."""
+    from vllm.platforms import current_platform
+
     wanted = engine.get("tensor_parallel_size", 1) * engine.get("pipeline_parallel_size", 1)
     there = current_platform.device_count() if current_platform.is_cuda_alike() else wanted
     if wanted > there and "distributed_executor_backend" not in engine:

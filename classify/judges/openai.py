@@ -9,19 +9,29 @@ import math
 import os
 import re
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
+from urllib.request import getproxies, proxy_bypass
 
+import httpx2
 from anyio import create_task_group
 from anyio.from_thread import start_blocking_portal
-from openai import APIConnectionError, APIError, AsyncOpenAI, OpenAIError, Timeout
+from openai import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    AsyncOpenAI,
+    OpenAIError,
+    Timeout,
+)
 
 from classify.errors import JudgeError
 from classify.judges import Answer, Completion, JudgeSettings, Messages, Request
+from classify.judges.client import BoundedClient
 from classify.judges.engine import without_folder
 from classify.judges.replies import Facts, Reply, facts, may_refuse_several, too_long
 from classify.judges.sampling import DECISION_SCHEMA, sampling_text, structure
@@ -38,6 +48,8 @@ _INTRODUCTION_S = 30.0
 _BYTES_PER_TOKEN = 2.5
 """For the length of a prompt where no tokenizer is at hand: Python code in UTF-8 has rather more
 bytes to a token of today's vocabularies, so that the estimate errs towards too long."""
+_KEY_LENGTH = 16
+"""Characters from which on a key is a secret; there are ``none``, ``EMPTY``, ``token-abc123``."""
 _TEMPLATE_TOKENS = 64
 """More than a chat template adds to one message."""
 
@@ -55,8 +67,13 @@ class OpenAIJudge:
         self._shortener = shortener
         self._key = os.environ.get("OPENAI_API_KEY", "").strip()
         self._urls = (study.base_url,) if isinstance(study.base_url, str) else study.base_url
+        self._place = ", ".join(map(_public, self._urls))
         self.settings = JudgeSettings(
-            "openai", sampling_text(study, shortener), "openai-compatible", study.max_tokens
+            "openai",
+            sampling_text(study, shortener),
+            "openai-compatible",
+            study.max_tokens,
+            self._place,
         )
 
     def answer(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
@@ -101,6 +118,7 @@ class OpenAIJudge:
                         api_key=self._key or "none",  # the client wants one even if nobody else
                         max_retries=0,
                         timeout=Timeout(self._study.timeout_s, connect=_CONNECT_S),
+                        http_client=BoundedClient(),
                     )
                 ),
                 self._study.concurrency,
@@ -120,7 +138,7 @@ class OpenAIJudge:
                 tasks.start_soon(meet, server)
         if len(away) == len(servers):
             raise JudgeError(
-                f"Expected an OpenAI-compatible server at {', '.join(map(_public, self._urls))}, "
+                f"Expected an OpenAI-compatible server at {self._place}, "
                 f"found none that answers ({away[0]}); start it, or set [judge] base_url."
             )
         return Servers(servers)
@@ -128,7 +146,8 @@ class OpenAIJudge:
     async def _facts(self, server: Server) -> Facts:
         """Return what a server tells of itself; it is asked once. Raises APIConnectionError."""
         if server.facts is None:
-            client = server.client.with_options(timeout=_INTRODUCTION_S)
+            timeout_s = min(_INTRODUCTION_S, self._study.timeout_s)
+            client = server.client.with_options(timeout=timeout_s)
             told = Facts()
             # who answers is there, with a list or without: what counts is the answer to a prompt
             try:
@@ -150,7 +169,7 @@ class OpenAIJudge:
         except NoServerError as error:
             # without what was raised first: it carries the key
             raise JudgeError(
-                f"Expected {', '.join(map(_public, self._urls))} to answer for "
+                f"Expected {self._place} to answer for "
                 f"{self._study.model} with the key in OPENAI_API_KEY, found none that does "
                 f"({self._brief(cast('Exception', error.__cause__))}); start it, or mend "
                 "[judge] model, [judge] base_url or the key."
@@ -215,6 +234,7 @@ class OpenAIJudge:
                 reply = await self._create(server, messages, 1, seed)
                 server.one_by_one = True
             ran.update(_provenance(told, reply))
+            self._check_kept(reply, ran)
             return reply
 
         try:
@@ -279,13 +299,47 @@ class OpenAIJudge:
                     return int(told["count"])
         return min(size, math.ceil(size / _BYTES_PER_TOKEN)) + _TEMPLATE_TOKENS
 
+    def _check_kept(self, reply: Reply, ran: Mapping[str, Any]) -> None:
+        """Raise JudgeError if a server repeats the key, which would then be stored."""
+        said = [*map(str, ran.values()), *(f"{a.text} {a.finish_reason}" for a in reply.answers)]
+        # a key of a few letters, as servers without any take, may be a word of an answer
+        if len(self._key) >= _KEY_LENGTH and any(self._key in text for text in said):
+            raise JudgeError(
+                f"Expected {', '.join(map(_public, self._urls))} to keep the key in OPENAI_API_KEY "
+                "to itself, found it repeated in an answer, which was thrown away; do not use this "
+                "server."
+            )
+
     def _brief(self, error: Exception) -> str:
         """Say in one line what went wrong, without the key."""
         body = error.body if isinstance(error, APIError) and isinstance(error.body, str) else ""
-        reason = " ".join(filter(None, [str(error), body, str(error.__cause__ or "")]))
+        elsewhere = ""
+        if isinstance(error, APIStatusError) and error.status_code < 400:
+            elsewhere = f"a redirection to {error.response.headers.get('location', 'nowhere')}"
+        cause, system = str(error.__cause__ or ""), _of_the_system(error)
+        parts = [elsewhere or str(error), body, cause, "" if system in cause else f"({system})"]
+        if isinstance(error, APIConnectionError) and (proxy := _proxy_for(error.request.url)):
+            parts.append(f"(through the proxy in {proxy})")
+        reason = " ".join(filter(None, parts))
         if self._key:
             reason = reason.replace(self._key, "***")
         return textwrap.shorten(reason or type(error).__name__, 300, placeholder=" ...")
+
+
+def _proxy_for(url: httpx2.URL) -> str:
+    """Return the variable that names a proxy for an address, or nothing."""
+    proxies = getproxies()
+    scheme = next((each for each in (url.scheme, "all") if each in proxies), None)
+    return f"{scheme}_proxy" if scheme and not proxy_bypass(url.host) else ""
+
+
+def _of_the_system(error: BaseException | None) -> str:
+    """Return the operating system's word for what is behind an error, if it has one."""
+    while error is not None:
+        if isinstance(error, OSError) and error.strerror:
+            return error.strerror
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _conversation(messages: Messages) -> list[dict[str, str]]:

@@ -141,7 +141,7 @@ class Fault(Enum):
     BROKEN = auto()
     """It failed in a way that may pass (5xx, a connection that was cut)."""
     SHUT = auto()
-    """It knows neither the key nor the model."""
+    """It knows neither the key nor the model, or says to ask elsewhere."""
     FINAL = auto()
     """The same request would fail again."""
 
@@ -158,6 +158,8 @@ def fault(error: Exception) -> Fault:
         return Fault.SHUT
     if not isinstance(error, APIStatusError):
         return Fault.FINAL
+    if error.status_code < 400:  # a redirection, which nobody follows: it is not the server
+        return Fault.SHUT
     match error.response.headers.get("x-should-retry"), error.status_code:
         case "false", _:
             return Fault.FINAL

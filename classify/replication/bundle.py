@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import sqlite3
 import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pandas as pd
 
 from classify import pipeline
-from classify.classification import PLACEMENTS, STORE, names_known_loss
+from classify.classification import PLACEMENTS, STORE
 from classify.costs import COSTS
 from classify.evidence import Evidence, evidence
 from classify.paper import FOLDER as PAPER
+from classify.placing import names_known_loss
 from classify.prompts import read_prompts
 from classify.proposals import LABEL_TYPES, TYPES
 from classify.questions import Question
@@ -34,15 +33,22 @@ from classify.replication.contents import (
     leave_out_places,
     leave_out_texts,
     note_names_loss,
-    without_credentials,
     write_votes,
 )
 from classify.replication.croissant import CROISSANT, croissant
 from classify.replication.documents import citation, environment, readme
 from classify.replication.manifest import write_manifest
 from classify.replication.verify import verify_folder
+from classify.schema import connect
 from classify.votes import decision
-from mining.artifacts import Artifact, Run, file_sha256, write_atomically
+from mining.artifacts import (
+    Artifact,
+    Run,
+    beside,
+    file_sha256,
+    settle,
+    write_atomically,
+)
 from mining.errors import ArtifactError, InputError
 from mining.extraction import CLASSES, DROPPED, FILES, SNIPPETS
 from mining.frameworks import FRAMEWORKS
@@ -53,6 +59,7 @@ from mining.opening import STUDY
 from mining.pages import REPOSITORIES, SEARCH
 from mining.pipeline import CORPUS
 from mining.rank import RANKING, SENSITIVITY, SENSITIVITY_DRAWS
+from mining.secrets import without_credentials
 from mining.study import Study, write_study
 
 GOLD = "gold.csv"
@@ -95,10 +102,9 @@ def bundle(
         raise InputError(
             f"Expected nothing at {out}, found something; give another --out, or delete it."
         )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
-        folder = Path(temporary, out.stem if out.suffix == ".zip" else out.name)
-        folder.mkdir()
+    with beside(out) as temporary:
+        folder = temporary / (out.stem if out.suffix == ".zip" else out.name)
+        folder.mkdir(parents=True)
         facts = _fill(study, run, folder, gold or study.evaluation.gold, with_text)
         verification = verify_folder(folder)
         if not verification.agrees:
@@ -109,11 +115,11 @@ def bundle(
             )
         more = _tables(run) - _tables(Run(folder))
         if out.suffix == ".zip":
-            packed = Path(temporary, out.name)
+            packed = temporary / out.name
             _pack(folder, packed)
-            packed.rename(out)
+            settle(packed, out)
         else:
-            folder.rename(out)
+            settle(folder, out)
     size = sum(
         p.stat().st_size for p in ([out] if out.is_file() else out.rglob("*")) if p.is_file()
     )
@@ -141,6 +147,7 @@ def _fill(study: Study, run: Run, folder: Path, gold: Path | None, with_text: bo
     write_study(public, folder / STUDY)
     for name in ARTIFACTS:
         if run.sidecar(name) is not None:
+            run.sha256(name)  # no damaged file goes out
             package.path(name).parent.mkdir(exist_ok=True)
             for file in (name, f"{name}.meta.json"):
                 shutil.copyfile(run.path(file), package.path(file))
@@ -167,7 +174,8 @@ def _strip(package: Run, licenses: Licenses, private: Callable[[str], str]) -> N
     for name in (CORPUS, DROPPED):
         leave_out_places(package.path(name), private)
     changed = (SNIPPETS, FILES, CORPUS, DROPPED)
-    hashes = {package.sha256(name): file_sha256(package.path(name)) for name in changed}
+    noted = {name: found.sha256 for name in changed if (found := package.sidecar(name))}
+    hashes = {before: file_sha256(package.path(name)) for name, before in noted.items()}
     for sidecar in sorted(package.folder.rglob("*.meta.json")):
         text = without_credentials(sidecar.read_text("utf-8"))
         for before, after in hashes.items():
@@ -242,7 +250,7 @@ def _write_prompts(study: Study, folder: Path) -> dict[str, str]:
 
 def _facts(study: Study, package: Run, rests_on: Evidence, prompt_files: dict[str, str]) -> Facts:
     corpus, snippets = package.read(CORPUS), package.read(SNIPPETS, ["text"])
-    with closing(sqlite3.connect(f"file:{package.path(STORE)}?mode=ro", uri=True)) as store:
+    with closing(connect(f"file:{package.path(STORE)}?mode=ro")) as store:
         votes = pd.read_sql("SELECT * FROM counted_votes ORDER BY prompt_sha256, draw", store)
         (refused,) = store.execute("SELECT count(*) FROM failures").fetchone()
     votes = votes.groupby("prompt_sha256").head(rests_on.votes)

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from classify.classification import NamesLoss
 from classify.evidence import Evidence
+from classify.placing import NamesLoss
+from classify.schema import connect
 from classify.store import Store
+from mining.artifacts import whole
 from mining.errors import ArtifactError
 from mining.records import Kind, Snippet
+from mining.secrets import secret_names
 
 ASKS = "asks.parquet"
 NAMES_LOSS = "names_loss"
-
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s\"']+@")
-_SECRET = re.compile(r"token|secret|password|api_?key|credential", re.IGNORECASE)
 
 
 def leave_out_texts(path: Path, allows: Callable[[str], bool]) -> None:
@@ -66,7 +66,7 @@ def write_votes(
     with Store(target):
         pass  # for its tables
     every_message = of.judge.kind == "rules"
-    with closing(sqlite3.connect(target, isolation_level=None)) as store:
+    with closing(connect(target)) as store:
         store.create_function(
             "goes_out", 1, lambda code: every_message or code_goes_out(code), deterministic=True
         )
@@ -98,47 +98,31 @@ def write_votes(
         store.execute("VACUUM")
 
 
-def without_credentials(text: str) -> str:
-    """Return text in which no address names a user or a password."""
-    return _CREDENTIALS.sub("", text)
-
-
 def check_no_secret(settings: Any, where: str) -> None:
     """Raise ArtifactError if a setting has the name of a credential, at any depth."""
-    for name in _named(settings):
-        if _SECRET.search(name):
-            raise ArtifactError(
-                f"Expected no credential in {where}, found the setting {name!r}; a bundle is for "
-                "others: give it to the engine by its environment, and classify again."
-            )
+    for name in secret_names(settings):
+        raise ArtifactError(
+            f"Expected no credential in {where}, found the setting {name!r}; a bundle is for "
+            "others: give it to the engine by its environment, and classify again."
+        )
 
 
 _FIELDS = [field.name for field in dataclasses.fields(Snippet)]
 
 
 def _blank(table: pa.Table, allows: Callable[[str], bool]) -> pa.Table:
-    if not table.num_rows or allows(table.column("repository")[0].as_py()):
-        return table
+    allowed = cache(allows)
+    kept = pa.array([allowed(each) for each in table["repository"].to_pylist()], pa.bool_())
     column = table.schema.get_field_index("text")
     field = table.schema.field(column)
-    return table.set_column(column, field, pa.nulls(table.num_rows, field.type))
+    texts = pc.if_else(kept, table.column(column), pa.scalar(None, field.type))
+    return table.set_column(column, field, texts)
 
 
 def _rewrite(path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
-    """Change a table a row group, that is a repository, at a time."""
-    temporary = path.with_name(f".{path.name}.part")
-    with pq.ParquetFile(path) as file:
+    """Change a table a row group at a time."""
+    with whole(path) as temporary, pq.ParquetFile(path) as file:
         empty = change(file.schema_arrow.empty_table())
         with pq.ParquetWriter(temporary, empty.schema, compression="zstd") as writer:
             for number in range(file.num_row_groups):
                 writer.write_table(change(file.read_row_group(number)))
-    temporary.replace(path)
-
-
-def _named(settings: Any) -> Iterator[str]:
-    if isinstance(settings, dict):
-        for name, value in settings.items():
-            # a limit such as max_tokens is a number
-            if isinstance(value, str):
-                yield name
-            yield from _named(value)

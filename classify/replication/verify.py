@@ -20,19 +20,14 @@ import pyarrow as pa
 
 from classify import pipeline
 from classify.ask import Ballots
-from classify.classification import (
-    PLACEMENTS,
-    STORE,
-    Plan,
-    names_known_loss,
-    open_replay,
-    placements,
-)
+from classify.classification import PLACEMENTS, STORE
 from classify.evidence import placed_by
 from classify.gate import RULES_GATE
 from classify.judges import Messages, prompt_sha256
 from classify.judges.replay import ReplayJudge
+from classify.opening import open_replay
 from classify.paper import FOLDER as PAPER
+from classify.placing import Plan, names_known_loss, placements
 from classify.proposals import LABEL_TYPES, TYPES
 from classify.questions import Ask, Question
 from classify.replication.contents import ASKS, NAMES_LOSS
@@ -40,7 +35,8 @@ from classify.replication.manifest import MANIFEST, differences
 from classify.store import Store
 from mining.artifacts import Run, file_sha256
 from mining.errors import InputError, LossplaceError
-from mining.extraction import SNIPPETS, Corpus
+from mining.extracted import Corpus
+from mining.extraction import SNIPPETS
 from mining.frameworks import FRAMEWORKS
 from mining.opening import STUDY
 from mining.study import Study, read_study
@@ -60,6 +56,11 @@ _UNREADABLE = (
 )
 """What damaged files bring about, wherever they are read."""
 
+_LARGE, _MOST_TIMES = 2**28, 100
+"""A bundle is mostly Parquet, which packs by no more than a few times: what is larger than 256 MB
+and packed a hundred times is none."""
+_BESIDE_STORE = frozenset({f"{STORE}-wal", f"{STORE}-shm", f"{STORE}-journal"})
+"""What SQLite would take for the newest state of the store, and write to."""
 _SHOWN = 5
 
 
@@ -112,6 +113,7 @@ def verify(path: Path) -> Verification:
     with TemporaryDirectory() as temporary:
         try:
             with zipfile.ZipFile(path) as archive:
+                _check_size(path, archive)
                 archive.extractall(temporary)
         except (
             OSError,
@@ -129,12 +131,23 @@ def verify(path: Path) -> Verification:
         return verify_folder(folders[0] if folders else Path(temporary))
 
 
+def _check_size(path: Path, archive: zipfile.ZipFile) -> None:
+    """Raise InputError for an archive that would fill the disk; no entry unpacks to more."""
+    unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > max(_LARGE, _MOST_TIMES * path.stat().st_size):
+        raise InputError(
+            f"Expected a bundle at {path}, found an archive of {path.stat().st_size} bytes that "
+            f"unpacks to {unpacked}; if you trust it, unpack it and give its folder."
+        )
+
+
 def verify_folder(folder: Path) -> Verification:
     """Verify a bundle's folder. Raises InputError if it is none."""
     named, differing = differences(folder)
     checks = [Check(f"{named} files with the manifest", tuple(differing))]
+    package = Run(folder, as_is=True)
     with TemporaryDirectory() as temporary:
-        scratch = Run(Path(temporary).resolve())
+        scratch = Run(Path(temporary).resolve(), as_is=True)
         _share(folder, scratch.folder)
         for what, check in (
             ("texts", _texts),
@@ -143,11 +156,11 @@ def verify_folder(folder: Path) -> Verification:
         ):
             try:
                 study = read_study(folder / STUDY)
-                checks.append(check(study, Run(folder), scratch))
+                checks.append(check(study, package, scratch))
             except _UNREADABLE as error:
                 reason = str(error).replace(str(scratch.folder), str(folder))
                 checks.append(Check("", (f"{what} cannot be recomputed: {reason}",)))
-    return Verification(file_sha256(folder / MANIFEST), tuple(checks), _made_by(Run(folder)))
+    return Verification(file_sha256(folder / MANIFEST), tuple(checks), _made_by(package))
 
 
 def _made_by(package: Run) -> str:
@@ -162,7 +175,7 @@ def _share(folder: Path, scratch: Path) -> None:
     """Lay the bundle's files below a folder of our own, to be read there and not changed."""
     for path in folder.rglob("*"):
         name = path.relative_to(folder)
-        if not path.is_file() or name.parts[0] == PAPER:
+        if not path.is_file() or name.parts[0] == PAPER or name.name in _BESIDE_STORE:
             continue
         (scratch / name).parent.mkdir(parents=True, exist_ok=True)
         if name.name == STORE:

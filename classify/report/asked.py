@@ -11,15 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from classify.ask import Ballots
-from classify.classification import STORE, OpenedJudge, open_ballots, open_replay, plan_of
+from classify.classification import STORE
 from classify.evidence import placed_by
+from classify.opening import OpenedJudge, open_ballots, open_replay
 from classify.placement import Placement, Verdict
+from classify.placing import plan_of
 from classify.questions import Ask, Question
 from classify.store import Store
 from classify.votes import reading
 from mining.artifacts import Run
 from mining.errors import ArtifactError
-from mining.extraction import Corpus
+from mining.extracted import Corpus
 from mining.hierarchy import functions_by_class, with_class_functions
 from mining.records import ClassDefinition, Snippet
 from mining.study import Study

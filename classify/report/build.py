@@ -21,7 +21,7 @@ from classify.report.overview import BLOCKS, overview
 from classify.report.repositories import repositories_table
 from classify.report.shards import Shards
 from classify.report.snippets import KINDS, PLACES, VERDICTS, write_snippets
-from mining.artifacts import Artifact, Run
+from mining.artifacts import Artifact, Run, beside, settle
 from mining.errors import ArtifactError
 from mining.extraction import CLASSES, FILES, SNIPPETS
 from mining.frameworks import FRAMEWORKS
@@ -58,9 +58,7 @@ def build_report(
             f"Expected snippets to report on in {run.folder}, found none; give a corpus that has "
             "Python code."
         )
-    new = run.path(f".{FOLDER}.part")
-    shutil.rmtree(new, ignore_errors=True)
-    try:
+    with beside(run.path(FOLDER)) as new:
         shutil.copytree(STATIC, new / "static", ignore=shutil.ignore_patterns("*.html"))
         (new / "data").mkdir()
         shards = Shards(new / "data")
@@ -86,9 +84,7 @@ def build_report(
             shards.write("other", _other(placements, against[1]))
         run.path(INDEX).unlink(missing_ok=True)
         shutil.rmtree(run.path(FOLDER), ignore_errors=True)
-        new.rename(run.path(FOLDER))
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+        settle(new, run.path(FOLDER))
     run.write_bytes(INDEX, (STATIC / "index.html").read_bytes(), provenance)
     return sum(path.stat().st_size for path in run.path(FOLDER).rglob("*") if path.is_file())
 

@@ -6,6 +6,7 @@ another's that points here is, and whoever writes must come from one of our own 
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
@@ -25,6 +26,7 @@ from classify.report.build import FOLDER, STATIC
 from classify.report.desk import Desk
 from mining.artifacts import Run
 from mining.errors import InputError, LossplaceError
+from mining.untrusted_json import json_of
 
 HOST = "127.0.0.1"
 MOST_BYTES = 64 * 1024
@@ -85,7 +87,7 @@ def _labelling(desk: Desk) -> list[Route]:
         return JSONResponse(desk.queue())
 
     async def snippet(request: Request) -> Response:
-        return JSONResponse(desk.snippet(request.path_params["number"]))
+        return JSONResponse(desk.snippet(_number(request)))
 
     async def label(request: Request) -> Response:
         if request.headers.get("content-type") != "application/json":
@@ -93,12 +95,12 @@ def _labelling(desk: Desk) -> list[Route]:
         if int(request.headers.get("content-length", MOST_BYTES + 1)) > MOST_BYTES:
             raise HTTPException(413, "Expected less.")
         try:
-            answer = await request.json()
+            answer = json_of(await request.body())
         except ValueError:
             raise HTTPException(400, "Expected JSON.") from None
         if not isinstance(answer, dict):
             raise HTTPException(400, "Expected an object.")
-        return JSONResponse(desk.label(request.path_params["number"], answer))
+        return JSONResponse(desk.label(_number(request), answer))
 
     def told(
         of: Callable[[Request], Awaitable[Response]],
@@ -114,9 +116,16 @@ def _labelling(desk: Desk) -> list[Route]:
     return [
         Route("/label", page),
         Route("/label/queue", told(queue)),
-        Route("/label/snippet/{number:int}", told(snippet)),
-        Route("/label/snippet/{number:int}", told(label), methods=["POST"]),
+        Route("/label/snippet/{number}", told(snippet)),
+        Route("/label/snippet/{number}", told(label), methods=["POST"]),
     ]
+
+
+def _number(request: Request) -> int:
+    number = request.path_params["number"]
+    if re.fullmatch("[0-9]{1,9}", number) is None:
+        raise HTTPException(404)
+    return int(number)
 
 
 def listen(port: int) -> socket.socket:

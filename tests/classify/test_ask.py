@@ -112,6 +112,12 @@ def test_a_second_run_asks_nothing(tmp_path):
     assert (second[2].asks, second[2].stored) == (0, 5)
 
 
+def test_what_is_forgotten_is_had_again_from_the_store(tmp_path, monkeypatch):
+    kept = run(tmp_path / "kept.sqlite", ScriptedJudge(SCRIPT))
+    monkeypatch.setattr("classify.ask._MOST_REMEMBERED", 1)
+    assert run(tmp_path / "forgotten.sqlite", ScriptedJudge(SCRIPT)) == kept
+
+
 @pytest.mark.parametrize("rule", [ALL, VotingRule(5, spare=2)])
 @pytest.mark.parametrize("stop_after", range(9))
 def test_stopped_anywhere_the_next_run_asks_only_the_rest(tmp_path, stop_after, rule):

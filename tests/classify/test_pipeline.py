@@ -5,8 +5,9 @@ import sys
 import pytest
 
 from classify import pipeline
-from classify.classification import COLUMNS, PLACEMENTS, STORE
+from classify.classification import PLACEMENTS, STORE
 from classify.errors import MissingVoteError
+from classify.placing import COLUMNS
 from classify.store import Store
 from mining.artifacts import Run
 from mining.study import Study, override, write_study

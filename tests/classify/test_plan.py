@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from classify import cli, pilot
-from classify.classification import STORE, classify, open_replay
+from classify.classification import STORE, classify
 from classify.costs import COSTS
 from classify.errors import JudgeError
 from classify.forecast import (
@@ -23,6 +23,7 @@ from classify.forecast import (
     shared,
 )
 from classify.judges import Answer, Completion, JudgeSettings
+from classify.opening import open_replay
 from classify.pilot import plan
 from classify.plan import Terms
 from classify.questions import Question

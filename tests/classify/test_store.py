@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from classify.judges import Answer, Completion, JudgeSettings, Request
 from classify.migrations import MIGRATIONS
 from classify.questions import Ask, Question
-from classify.store import Failure, Store, Template
+from classify.store import Failure, Store, Template, stored_votes
 from mining.errors import ArtifactError
 from mining.records import Kind, Snippet
 
@@ -40,6 +40,27 @@ def test_votes_come_back_after_reopening(tmp_path):
         assert texts(store) == ["a", "b", "c"]
         assert store.judges() == [JudgeSettings("vllm", dict(JUDGE.text), "stored")]
     assert [p.name for p in tmp_path.iterdir()] == ["v.sqlite"]
+
+
+def test_many_votes_are_kept_at_once_as_one_by_one_and_none_twice(tmp_path):
+    given = [completion("a", "b"), completion("c", first=2), completion("d", prompt="other")]
+    with Store(tmp_path / "one.sqlite") as one, Store(tmp_path / "all.sqlite") as many:
+        for each in given:
+            one.add(each, JUDGE)
+        votes = [vote for each in given for vote in stored_votes(each)]
+        assert many.add_all(votes[1:], JUDGE) == 3
+        assert many.add_all(votes, JUDGE) == 1
+        assert many.add_all(votes, JUDGE) == 0
+        assert list(many.all_votes(JUDGE)) == list(one.all_votes(JUDGE)) == sorted(votes)
+        assert list(many.costs(JUDGE)) == list(one.costs(JUDGE))
+        assert many.failures(JUDGE) == {}
+
+
+def test_an_answer_takes_the_place_of_an_error_also_among_many(tmp_path):
+    with Store(tmp_path / "v.sqlite") as store:
+        store.fail(Completion(request(), error="down"), JUDGE)
+        store.add_all(stored_votes(completion("a")), JUDGE)
+        assert store.failures(JUDGE) == {}
 
 
 OTHER_JUDGES = [

@@ -210,3 +210,9 @@ def test_what_is_thought_never_counts(thought, value):
 def test_an_odd_answer_is_read_in_one_pass(text):
     assert decision(f"{text}\nDecision: True") is True
     assert decision(f"Decision: {text}") is None
+
+
+def test_a_model_that_repeats_itself_is_read_in_no_time():
+    """With its line in mind for each repetition, this took minutes."""
+    assert decision("Decision: True " * 20_000) is True
+    assert decision("it says `Decision: no` " * 20_000) is None

@@ -55,6 +55,18 @@ def test_rates_forget_a_slow_start(clock):
     assert "1.5 votes/s" in seen.line()
 
 
+def test_many_snippets_at_once_count_as_one_by_one(clock):
+    said = []
+    with plain(Seen(300, clock=clock), said.append) as progress:
+        for _ in range(2):
+            clock.now += 100  # longer than the rates look back
+            progress.added(40, {"no_loss": 90, "unplaced": 10})
+    assert said[:2] == [
+        "classifying: 100 of 300 snippets decided",
+        "classifying: 200 of 300 snippets decided, 0.4 votes/s, 1 min 40 s left",
+    ]
+
+
 def test_nothing_has_come_yet(clock):
     assert Seen(20, clock=clock).line() == "classifying: 0 of 20 snippets decided"
 

@@ -114,7 +114,10 @@ class Losses:
         if code.path not in self._around:
             bound = self._module(code.path).bound
             self._around[code.path] = {name: bare(value) for name, value in bound.items()}
-        return follow(self._program, code, producers, self._around[code.path])
+        found = follow(self._program, code, producers, self._around[code.path])
+        # only a module's names are looked up again; every function holds a copy of them
+        found.bound = {}
+        return found
 
     def _module(self, path: str) -> Analysis:
         if path not in self._modules:

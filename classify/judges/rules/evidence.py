@@ -9,6 +9,8 @@ from classify.judges.rules.values import Sort, Source, Value
 CONTRAST = "subtracts one phase's statistics from the other's"
 BY_HAND = "is the error by which weights are moved"
 _CHOICE = "chooses among losses"
+_LATEST = 200
+"""Of the places that give a name a loss, so many before each are compared with it."""
 Arms = tuple[tuple[int, int], ...]
 """Where a statement stands: in which arm of which branches."""
 _Made = tuple[Arms, str, int, bool]
@@ -94,7 +96,7 @@ class Analysis:
                         or (returned and there)
                         or (function and also and _within(arms, there))
                     )
-                    for there, other, _, also in made[:position]
+                    for there, other, _, also in made[max(0, position - _LATEST) : position]
                 ):
                     use = "is returned" if returned else f"becomes `{path}`"
                     self.find(_CHOICE, line, use, line)

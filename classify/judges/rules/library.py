@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum
-from functools import cache
+from functools import lru_cache
 
 from classify.judges.rules.shipped_names import listed, pattern, ready_made_losses
-from classify.judges.rules.words import words
+from classify.judges.rules.words import REMEMBERED, words
 
 _MAX_LENGTH = 150
 """Characters of a dotted name; no framework has longer ones, and the patterns stay fast."""
@@ -36,19 +36,19 @@ class Does(Enum):
 _DOES = {name: action for action in Does for name in listed(action.value)}
 
 
-@cache
+@lru_cache(REMEMBERED)
 def does(name: str) -> Does | None:
     """Return what a framework's function or a tensor's method of this name does."""
     return _DOES.get(name)
 
 
-@cache
+@lru_cache(REMEMBERED)
 def is_bare(name: str) -> bool:
     """Say whether a function of this name is known even where no import tells its home."""
     return name in listed("builtin")
 
 
-@cache
+@lru_cache(REMEMBERED)
 def is_framework(dotted: str) -> bool:
     """Say whether a dotted name belongs to a numerical framework."""
     head = dotted.partition(".")[0]
@@ -57,20 +57,20 @@ def is_framework(dotted: str) -> bool:
     return head in listed("framework") or head in listed("numeric")
 
 
-@cache
+@lru_cache(REMEMBERED)
 def is_loss_function(dotted: str) -> bool:
     """Say whether a dotted name is a framework's ready-made loss function."""
     last = dotted.rpartition(".")[2]
     return _is_ready_made(dotted, "function") and not last[:1].isupper()
 
 
-@cache
+@lru_cache(REMEMBERED)
 def is_loss_class(dotted: str) -> bool:
     """Say whether a dotted name is a framework's loss class (``torch.nn.MSELoss``)."""
     return _is_ready_made(dotted, "class")
 
 
-@cache
+@lru_cache(REMEMBERED)
 def is_elementwise(dotted: str) -> bool:
     """Say whether a loss function gives one value for each example or element, unreduced."""
     last = dotted.rpartition(".")[2]
@@ -83,7 +83,7 @@ def is_elementwise(dotted: str) -> bool:
     return pattern("unreduced loss").fullmatch(last) is not None
 
 
-@cache
+@lru_cache(REMEMBERED)
 def is_layer(dotted: str) -> bool:
     """Say whether calling a dotted name makes a layer, a weight or a graph's layer operation."""
     if len(dotted) > _MAX_LENGTH or dotted.endswith("DataParallel"):
@@ -93,7 +93,7 @@ def is_layer(dotted: str) -> bool:
     return bool(pattern("layer").fullmatch(dotted) or pattern("model").fullmatch(dotted))
 
 
-@cache
+@lru_cache(REMEMBERED)
 def has_weights(dotted: str) -> bool:
     """Say whether a layer holds weights; activations, pooling and containers do not."""
     ready = bool(pattern("model").fullmatch(dotted))
@@ -101,26 +101,26 @@ def has_weights(dotted: str) -> bool:
     return ready or (is_layer(dotted) and bool(weighted))
 
 
-@cache
+@lru_cache(REMEMBERED)
 def names_network(dotted: str) -> bool:
     """Say whether a class from elsewhere is called like a network (``PatchDiscriminator``)."""
     name = dotted.rpartition(".")[2]
     return name[:1].isupper() and not listed("network word").isdisjoint(words(name))
 
 
-@cache
+@lru_cache(REMEMBERED)
 def names_layer(name: str) -> bool:
     """Say whether a function is called like a layer: ``conv2d``, ``linear``, ``lrelu_block``."""
     return bool(pattern("layer word").search(name.lower()))
 
 
-@cache
+@lru_cache(REMEMBERED)
 def is_module_base(dotted: str) -> bool:
     """Say whether a class from outside the repository is a network's base class."""
     return dotted.rpartition(".")[2] in listed("network base")
 
 
-@cache
+@lru_cache(REMEMBERED)
 def is_never_model(dotted: str) -> bool:
     """Say whether subclasses of an outside class are no networks, whatever they compute."""
     last = dotted.rpartition(".")[2]

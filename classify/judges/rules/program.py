@@ -116,11 +116,11 @@ class Program:
         place = (code.path, code.node.start_byte, code.node.end_byte)
         if place not in self._nested:
             found = [code]
-            for node in find(code.node, FUNCTION):
+            for node in find(code.node, FUNCTION) if _may_nest(code.node) else ():
                 if node.start_byte != code.node.start_byte:
                     name = text_of(node.child_by_field_name("name"))
-                    nested = Code(code.path, f"{code.qualname}.{name}", code.class_key, node)
-                    found.append(self._at.get((code.path, node.start_byte), nested))
+                    inner = Code(code.path, f"{code.qualname}.{name}", code.class_key, node)
+                    found.append(self._at.get((code.path, node.start_byte), inner))
             self._nested[place] = found
         return self._nested[place]
 
@@ -323,7 +323,8 @@ class Program:
             for nodes in (
                 QueryCursor(_DEFINITIONS).captures(root).values() if root is not None else ()
             ):
-                for node in nodes:
+                # which come in an order of their own, that is another one in each process
+                for node in sorted(nodes, key=lambda each: (each.start_byte, -each.end_byte)):
                     found[node.start_point.row + 1].append(node)
             self._nodes[path] = dict(found)
         return self._nodes[path]
@@ -380,6 +381,11 @@ def _averages(function: Node) -> bool:
     if call is None or call.type != "call" or callee_of(call) not in listed("reduces"):
         return False
     return path_of(receiver_of(call)) == first or path_of(arguments_of(call).get(0)) == first
+
+
+def _may_nest(node: Node) -> bool:
+    """Say whether a function may stand in another or in a loop; most hold none."""
+    return node.has_error or (node.text or b"").count(b"def") > (node.type == FUNCTION)
 
 
 def _class_key(snippet: Snippet) -> str | None:

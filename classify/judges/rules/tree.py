@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 from tree_sitter import Node, Query, QueryCursor
 
@@ -28,6 +28,7 @@ def text_of(node: Node | None) -> str:
     return (node.text or b"").decode("utf-8", "replace") if node is not None else ""
 
 
+@lru_cache(1 << 16)
 def path_of(node: Node | None) -> str:
     """Return what an expression is called: ``self.G``, ``losses['kl']``, ``nets[].loss``.
 
@@ -38,19 +39,20 @@ def path_of(node: Node | None) -> str:
     for _ in range(_MAX_CHAIN):
         if node is None:
             return ""
-        if node.type == "identifier":
+        kind = node.type
+        if kind == "identifier":
             parts.append(text_of(node))
             return "".join(reversed(parts))
-        if node.type == "attribute":
+        if kind == "attribute":
             parts.append("." + text_of(node.child_by_field_name("attribute")))
             node = node.child_by_field_name("object")
-        elif node.type == "subscript":
+        elif kind == "subscript":
             parts.append(f"[{string_of(node.child_by_field_name('subscript'))}]")
             node = node.child_by_field_name("value")
-        elif node.type == "call":
+        elif kind == "call":
             parts.append("()")
             node = node.child_by_field_name("function")
-        elif node.type == "parenthesized_expression":
+        elif kind == "parenthesized_expression":
             node = node.named_children[0] if node.named_children else None
         else:
             return ""
@@ -241,10 +243,15 @@ def _blocks(node: Node) -> list[Node]:
 
 
 def targets_of(assignment: Node) -> tuple[list[Node], Node | None]:
-    """Return what ``a = b = value`` binds, and the value; None where there is none."""
+    """Return what ``a = b = value`` binds, and the value; None where there is none.
+
+    Of a longer chain than any is written, what stands first is bound to no known value.
+    """
     targets: list[Node] = []
     value: Node | None = assignment
     while value is not None and value.type == "assignment":
+        if len(targets) == _MAX_CHAIN:
+            return targets, None
         left = value.child_by_field_name("left")
         targets += [left] if left is not None else []
         value = value.child_by_field_name("right")

@@ -21,9 +21,15 @@ from classify.stopping import VotingRule
 from classify.votes import decision, reading
 from mining.artifacts import Run
 from mining.errors import StudyError
-from mining.extraction import extract_corpus
+from mining.extraction import Source, extract_corpus
 from mining.records import Kind, Snippet
-from mining.study import CorpusSettings, JudgeStudySettings, PromptSettings, Study
+from mining.study import (
+    CorpusSettings,
+    JudgeStudySettings,
+    PromptSettings,
+    ScaleSettings,
+    Study,
+)
 from tests.classify.judges.conftest import MAX_MODEL_LEN
 from tests.classify.judges.tiny_mixtral import TOKENS_OF_TEMPLATE
 
@@ -296,7 +302,9 @@ def extracted(tmp_path):
         for name, code in files.items():
             (folder / f"{name}.py").write_text(code)
         run = Run(tmp_path / "run")
-        extract_corpus(run, [("o/n", None, folder)], [], CorpusSettings(), {})
+        extract_corpus(
+            run, [Source("o/n", None, folder, "")], [], CorpusSettings(), {}, ScaleSettings()
+        )
         return run
 
     return extract

@@ -11,13 +11,15 @@ from classify import pipeline
 from classify.classification import PLACEMENTS, STORE
 from classify.errors import MissingVoteError
 from classify.replication.bundle import bundle
-from classify.replication.contents import ASKS, check_no_secret, without_credentials
+from classify.replication.contents import ASKS, check_no_secret
 from classify.replication.documents import environment
 from classify.replication.verify import verify
 from mining.artifacts import Run, file_sha256
 from mining.errors import ArtifactError, InputError
-from mining.extraction import FILES, SNIPPETS, Corpus
+from mining.extracted import Corpus
+from mining.extraction import FILES, SNIPPETS
 from mining.opening import open_run
+from mining.secrets import without_credentials
 from tests.classify.replication.studies import (
     CLOSED,
     OPEN,

@@ -17,7 +17,7 @@ from classify.report.repositories import parts_of
 from classify.report.snippets import PLACES, VERDICTS
 from mining.artifacts import Artifact
 from mining.errors import ArtifactError
-from mining.extraction import Corpus
+from mining.extracted import Corpus
 from mining.opening import begin, open_run
 from mining.rank import RANKING
 from mining.study import SearchSettings

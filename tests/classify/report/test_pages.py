@@ -200,7 +200,7 @@ def test_margins_are_those_of_the_votes(page, reported, voted):
 
 
 def test_a_search_finds_every_snippet_with_the_text(page, reported, voted):
-    from mining.extraction import Corpus
+    from mining.extracted import Corpus
 
     corpus = Corpus(voted[1])
     texts = [s.text for r in corpus.repositories for s in corpus.snippets(r)]

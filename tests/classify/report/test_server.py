@@ -85,6 +85,7 @@ def test_every_answer_forbids_what_pages_do_not_need(server):
         ("/../secret", {}, 404),
         ("/%2e%2e/secret", {}, 404),
         ("/label/snippet/99", {}, 400),
+        (f"/label/snippet/{'9' * 5000}", {}, 404),
         ("/label/snippet/x", {}, 404),
     ],
 )
@@ -103,6 +104,7 @@ def test_whom_it_answers(server, path, headers, status):
         (b"x" * 70000, {}, 413),
         (b"{", {}, 400),
         (b"[]", {}, 400),
+        (b"[" * 9999, {}, 400),
         ({"label": None, "before": EMPTY}, {}, 400),
         ({"label": {**EMPTY, "category": "somewhere"}, "before": EMPTY}, {}, 400),
         ({"label": {**EMPTY, "category": ["no_loss"]}, "before": EMPTY}, {}, 400),

@@ -1,0 +1,220 @@
+"""How the snippets of a corpus are placed: what a study says of it, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import count
+from typing import Any
+
+import pandas as pd
+
+from classify.ask import Ballots, Budget, Progress, Spent, Subject, place_all, place_stored
+from classify.costs import PrintedAsks
+from classify.gate import RULES_GATE, repeats, rules_gate
+from classify.placement import Category, Placement, Verdict, VerdictOf, first_question, place
+from classify.questions import Ask, Question
+from mining.artifacts import Run
+from mining.extracted import Corpus
+from mining.extraction import SNIPPETS
+from mining.hierarchy import with_class_functions
+from mining.loss_names import known_loss_names, loss_name_finder
+from mining.records import Snippet
+from mining.study import PlacementSettings, SavingsSettings, Study
+
+NamesLoss = Callable[[Snippet], bool]
+"""Tells whether a snippet names a known loss function."""
+
+SNIPPET_COLUMNS = {
+    "snippet_id": "str",
+    "repository": "str",
+    "commit": "str",
+    "path": "str",
+    "start_line": "int64",
+    "end_line": "int64",
+    "kind": "str",
+    "qualname": "str",
+    "code_sha256": "str",
+}
+"""What names a snippet, in every table with one row for each."""
+
+PLACED_COLUMNS = {
+    "placement": "str",
+    **{question.value: "str" for question in Question},
+    "judge": "str",
+    "reason": "str",
+    "flip_risk": "float64",
+}
+"""What placing adds to them."""
+
+COLUMNS = {**SNIPPET_COLUMNS, **PLACED_COLUMNS}
+"""Of ``placements.parquet``, one row for each snippet. ``placement`` is null where there is none,
+and ``reason`` says why; it also says where a placement was made without asking. Each question's
+column holds yes, no or none (no verdict), or null where it was not asked; for a method,
+training_loop and model_definition speak of its class. ``flip_risk`` is the greatest one taken on a
+verdict that the placement looked at, 0 unless the study takes any (savings.max_flip_risk)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How snippets are placed: the study's settings, and what they are told apart by.
+
+    ``passes_gate`` tells of a snippet whether it is asked about at all, ``may_train`` whether it
+    is asked about training_loop; see classify.gate.
+    """
+
+    placement: PlacementSettings
+    savings: SavingsSettings
+    names_loss: NamesLoss
+    passes_gate: Callable[[Snippet], bool] = lambda _: True
+    may_train: Callable[[Snippet], bool] = lambda _: True
+
+    def place(
+        self, snippet: Snippet, class_functions: Sequence[Snippet], verdict_of: VerdictOf
+    ) -> Placement | frozenset[Ask]:
+        """Place a snippet, or return the asks that this still needs; see placement.place."""
+        if not self.passes_gate(snippet):
+            return Placement(snippet, Category.NO_LOSS, {}, unasked=RULES_GATE)
+
+        def verdict(ask: Ask) -> Verdict | None:
+            if ask.question is Question.TRAINING_LOOP and not self.may_train(ask.snippet):
+                return Verdict.NO
+            return verdict_of(ask)
+
+        names_loss = self.names_loss
+        if self.savings.rules_gate:  # it has answered loss_related, so that nobody else is asked
+            passed = self.placement.gate == "as_text"
+            names_loss = lambda _: passed  # noqa: E731
+        return place(
+            snippet,
+            class_functions,
+            verdict,
+            names_loss,
+            self.placement.gate,
+            stop_at_yes=self.savings.stop_at_yes,
+            class_once=self.savings.class_once,
+        )
+
+    def first_question(self, snippet: Snippet) -> Question:
+        """Return what is asked about a snippet before all else, if anything is."""
+        return first_question(snippet, self.names_loss, self.placement.gate)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """What placing a corpus gives: ``placements.parquet``, ``costs.parquet``, what was spent."""
+
+    placements: pd.DataFrame
+    costs: pd.DataFrame
+    spent: Spent
+
+
+def placements(
+    run: Run,
+    corpus: Corpus,
+    plan: Plan,
+    ballots: Ballots,
+    progress: Progress | None = None,
+    budget: Budget | None = None,
+    printed: PrintedAsks | None = None,
+    *,
+    stored_only: bool = False,
+) -> pd.DataFrame:
+    """Place every snippet of a corpus; returns a frame with ``COLUMNS``, in the corpus's order.
+
+    ``printed`` takes note of what the printed algorithm would have asked. With ``stored_only``
+    nobody is asked and nothing is written: where votes are missing, there is no verdict. Raises
+    as place_all, and MissingVoteError in a replay.
+    """
+    frame = run.read(SNIPPETS, list(SNIPPET_COLUMNS))
+    rows = Rows(len(frame), ballots)
+    subjects = subjects_of(corpus, plan, printed)
+    if stored_only:
+        place_stored(subjects, ballots, rows.put, progress)
+    else:
+        place_all(subjects, ballots, rows.put, progress, budget)
+    return frame.assign(**rows.columns).astype(COLUMNS)[list(COLUMNS)]
+
+
+class Rows:
+    """The columns that placing adds (``PLACED_COLUMNS``), filled in whatever order."""
+
+    def __init__(self, size: int, ballots: Ballots) -> None:
+        self.columns: dict[str, list[Any]] = {name: [None] * size for name in PLACED_COLUMNS}
+        self._ballots = ballots
+
+    def put(self, number: int, placement: Placement, flip_risk: float) -> None:
+        """Note the end of a snippet."""
+        row = {
+            "placement": placement.category and placement.category.value,
+            **{q.value: verdict.value for q, verdict in placement.verdicts.items()},
+            "judge": self._ballots.judge.settings.name,
+            "reason": placement.unasked
+            or (placement.undecided and self._ballots.reason(placement.undecided)),
+            "flip_risk": flip_risk,
+        }
+        for name, value in row.items():
+            self.columns[name][number] = value
+
+
+def subjects_of(
+    corpus: Corpus, plan: Plan, printed: PrintedAsks | None = None
+) -> Iterator[Subject]:
+    """Give every snippet with what places it, in the corpus's order, a repository at a time."""
+    numbers = count()
+    for repository in corpus.repositories:
+        yield from subjects_in(corpus, repository, plan, printed, numbers)
+
+
+def subjects_in(
+    corpus: Corpus,
+    repository: str,
+    plan: Plan,
+    printed: PrintedAsks | None = None,
+    numbers: Iterator[int] | None = None,
+) -> Iterator[Subject]:
+    """Give the snippets of one repository with what places them; numbered from 0 by default."""
+    around = with_class_functions(
+        corpus.snippets(repository),
+        corpus.classes(repository),
+        follow=plan.placement.bases == "follow",
+    )
+    for (snippet, of_class), number in zip(around, numbers or count(), strict=False):
+        yield Subject(number, partial(_place, plan, printed, snippet, of_class))
+
+
+def plan_of(study: Study, corpus: Corpus, loss_names: tuple[str, ...] | None = None) -> Plan:
+    """Return how a study places the snippets of a corpus.
+
+    ``loss_names`` are the known losses, where the study's list of them is read already. Raises
+    InputError if that cannot be read.
+    """
+    in_text = loss_name_finder(loss_names or known_loss_names(study.placement.loss_functions))
+    # a snippet is looked at again after each answer about it
+    names_loss = lru_cache(maxsize=10_000)(lambda snippet: in_text(snippet.text))
+    if study.savings.rules_gate:
+        return Plan(study.placement, study.savings, names_loss, rules_gate(corpus), repeats)
+    return Plan(study.placement, study.savings, names_loss)
+
+
+def names_known_loss(settings: PlacementSettings) -> NamesLoss:
+    """Return a function that tells whether a snippet's text names a known loss function.
+
+    Raises InputError if the study's own list of them cannot be read.
+    """
+    in_text = loss_name_finder(known_loss_names(settings.loss_functions))
+    return lambda snippet: in_text(snippet.text)
+
+
+def _place(
+    plan: Plan,
+    printed: PrintedAsks | None,
+    snippet: Snippet,
+    of_class: Sequence[Snippet],
+    verdict_of: VerdictOf,
+) -> Placement | frozenset[Ask]:
+    result = plan.place(snippet, of_class, verdict_of)
+    if printed is not None and isinstance(result, Placement):
+        printed.add(result, plan.first_question(snippet), of_class)
+    return result
