@@ -62,11 +62,14 @@ def mislabelled(tmp_path_factory):
 
 
 def executed(path, monkeypatch, **environment):
-    """Everything that the cells of a notebook print and show, as text."""
+    """Everything that the cells of a notebook print and show, as text; no credential is in it."""
+    for name in ("OPENAI_API_KEY", "GITHUB_TOKEN"):
+        monkeypatch.setenv(name, "mArKeD")
     for name, value in environment.items():
         monkeypatch.setenv(name, str(value))
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": path.parent}}).execute()
+    assert "mArKeD" not in nbformat.writes(notebook)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     return "\n".join(
         o.get("text", "") or o.data.get("text/markdown", o.data.get("text/plain", ""))
