@@ -39,9 +39,10 @@ sys.path.insert(0, str(ROOT))
 
 from mining.artifacts import Run  # noqa: E402
 from mining.clone import Clone, files_of_clone, open_clone  # noqa: E402
+from mining.clones import CLONES  # noqa: E402
 from mining.corpus import git_blob_sha1  # noqa: E402
 from mining.errors import ArtifactError  # noqa: E402
-from mining.fetch import CLONES, fetch_repositories  # noqa: E402
+from mining.fetch import fetch_repositories  # noqa: E402
 from mining.pipeline import CORPUS  # noqa: E402
 from mining.study import CorpusSettings  # noqa: E402
 from tests.mining.git_server import GitServer  # noqa: E402

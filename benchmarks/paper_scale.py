@@ -29,8 +29,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from classify.classification import COLUMNS, PLACEMENTS
+from classify.classification import PLACEMENTS
 from classify.metrics import CATEGORIES
+from classify.placing import COLUMNS
 from mining.artifacts import Artifact, Run
 from mining.opening import STUDY
 from mining.pages import REPOSITORIES, SEARCH, SearchRecord

@@ -21,12 +21,12 @@ import numpy as np
 from votes import SETTINGS, StandIn, extracted, rules_by_text
 
 from classify import classification, pilot
-from classify.classification import OpenedJudge, open_replay
 from classify.costs import COSTS
 from classify.forecast import CONFIDENCE
+from classify.opening import OpenedJudge, open_replay
 from classify.plan import Terms
 from classify.store import Store
-from mining.extraction import Corpus
+from mining.extracted import Corpus
 from mining.study import Study
 
 METRICS = ("asks", "votes", "prompt_tokens", "output_tokens")

@@ -23,11 +23,11 @@ from typing import Any
 
 import pandas as pd
 
-from classify.classification import names_known_loss
 from classify.judges.rules import rule
 from classify.judges.rules.program import Bases
 from classify.metrics import CATEGORIES, LOSSES
 from classify.placement import Placement, Verdict, functions_asked, place
+from classify.placing import names_known_loss
 from classify.questions import Ask, Question
 from mining.code import RepositoryCode
 from mining.decode import decode

@@ -31,7 +31,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for the tiny model of the tests
 
 from classify.judges import Request
+from classify.judges.asking import Asking
 from classify.judges.engine import engine_name
 from classify.judges.vllm import VllmJudge
 from classify.prompts import Prompts, read_prompts
@@ -82,11 +83,12 @@ class Pass:
         return self.output_tokens / self.seconds
 
 
-class FixedLength(VllmJudge):
-    """Our judge, but for answers that all have the same length, as the engine's benchmark has."""
+class FixedLength(Asking):
+    """Our way to ask, but for answers of one length, as the engine's benchmark has them."""
 
-    def _sampling(self, request: Request) -> Any:
-        params = super()._sampling(request)
+    def sampling(self, request: Request) -> Any:
+        """Return how the answers are drawn."""
+        params = super().sampling(request)
         params.ignore_eos = True
         return params
 
@@ -96,9 +98,12 @@ class Bench:
 
     def __init__(self, study: JudgeStudySettings, snippets: Sequence[Snippet], prompts: int):
         self.study = study
-        self.judge = FixedLength(study)
-        self.running = self.judge._running = self.judge._start()
-        self.llm = self.running.llm
+        self.judge = VllmJudge(study)
+        running = self.judge._start()
+        asking = FixedLength(*(getattr(running.asking, each.name) for each in fields(Asking)))
+        self.asking = asking
+        self.judge._running = replace(running, asking=asking)
+        self.llm = running.llm
         self.requests = self._fitting(snippets, read_prompts(), prompts)
         self.reversed = [
             replace(request, messages=snippet_first().messages(request.ask))
@@ -110,12 +115,12 @@ class Bench:
             Ask(q, s) for s in snippets for q in (Question.LOSS_RELATED, Question.TRAINING_LOOP)
         )
         requests = (Request(ask, prompts.messages(ask), 0, self.study.votes) for ask in asks)
-        fitting = (r for r in requests if len(self.tokens(r)) <= self.running.room)
+        fitting = (r for r in requests if len(self.tokens(r)) <= self.asking.room)
         return list(islice(fitting, number))
 
     def tokens(self, request: Request) -> list[int]:
         """Return the prompt as the engine gets it."""
-        return self.running.chat.tokens(request.messages)
+        return self.asking.chat.tokens(request.messages)
 
     def ours(self, requests: Sequence[Request]) -> Pass:
         """Have our judge answer, and keep each vote as a run does."""

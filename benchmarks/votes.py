@@ -37,24 +37,21 @@ from typing import Any
 
 import pandas as pd
 
-from classify.classification import (
-    STORE,
-    open_ballots,
-    open_replay,
-    placements,
-    plan_of,
-)
+from classify.classification import STORE
 from classify.costs import PrintedAsks, cost_line, costs_of
 from classify.gate import gate_line
 from classify.gold import read_gold
 from classify.judges import Answer, Completion, JudgeSettings, Request, prompt_sha256
 from classify.judges.rules import rule
+from classify.opening import open_ballots, open_replay
+from classify.placing import placements, plan_of
 from classify.questions import Question
 from classify.store import Store
 from mining import pipeline as mining
 from mining.artifacts import Artifact, Run, table_of
 from mining.code import RepositoryCode
-from mining.extraction import CLASSES, FILES, SCHEMAS, SNIPPETS, Corpus
+from mining.extracted import Corpus
+from mining.extraction import CLASSES, FILES, SCHEMAS, SNIPPETS
 from mining.opening import begin
 from mining.records import Kind, Snippet
 from mining.study import Study, override

@@ -1,0 +1,105 @@
+"""What killing each command costs, and what is then left of it.
+
+    python benchmarks/kills.py [--kills N] [--command NAME ...] [--seed S]
+
+Runs a small study against the tests' GitHub, git host and model, on loopback. Each command is
+started as a process N times and stopped by SIGKILL, SIGTERM or SIGINT in turn: half the times
+right before one of its steps (each file that it opens for writing, renames or removes), half at
+a random time, there by Ctrl-C's way to the whole process group every other time; up to three
+times in a row. Then it runs to its end, and all that it leaves is
+compared with what the unbroken command leaves. Prints a table and writes
+benchmarks/results/kills.json; ``slowest`` is the longest time from
+SIGTERM or SIGINT to the end, ``children`` the longest that a process of its own lived on, ``again``
+what was on disk and was paid for once more, ``repeated`` requests beyond those of the unbroken
+command (what was under way), ``wrong`` are tracebacks and ends that do not say how to go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import random
+import signal
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.killing.trials import Found, Stop, try_out, whole  # noqa: E402
+from tests.killing.world import World  # noqa: E402
+
+RESULTS = Path(__file__).parent / "results" / "kills.json"
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+
+
+def main() -> None:
+    """Parse, kill, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=100, help="of each command")
+    parser.add_argument("--command", action="append", help="this one only; may be repeated")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="kills") as folder, World(Path(folder)) as world:
+        world.build(set(options.command or ()) or None)
+        print(f"{'command':<20} KILL TERM  INT  reruns  differ  again  repeated", end="")
+        print("  slowest  children  wrong")
+        for name in world.cases:
+            row = measure(world, name, options.kills, random.Random(f"{name} {options.seed}"))
+            rows.append(row)
+            kills = "".join(f"{row['kills'][each.name]:>5}" for each in SIGNALS)
+            print(
+                f"{name:<19}{kills}{row['reruns']:>8}{len(row['differed']):>8}"
+                f"{row['paid_again']:>7}{row['repeated']:>10}{row['slowest_s']:>7.2f} s"
+                f"{row['outlived_s']:>8.2f} s"
+                f"{len(row['wrong']):>7}",
+                flush=True,
+            )
+            for line in (*row["differed"], *row["wrong"]):
+                print(f"    {line}")
+    if options.command is None:
+        versions = {"python": platform.python_version(), "lossplace": version("lossplace")}
+        found = {"kills": options.kills, "seed": options.seed, "versions": versions, "rows": rows}
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    if any(row["differed"] or row["wrong"] or row["paid_again"] for row in rows):
+        sys.exit(1)
+
+
+def measure(world: World, name: str, kills: int, rng: random.Random) -> dict[str, object]:
+    """Kill a command so often, and return what came of it."""
+    case, found = world.cases[name], Found()
+    folder = world.folder / "trials" / name
+    folder.mkdir(parents=True)
+    unbroken = whole(world, case, folder)
+    tries = 0
+    while found.kills.total() < kills and tries < 3 * kills:  # who comes late kills nobody
+        stops = []
+        for _ in range(min(rng.randint(1, 3), kills - found.kills.total())):
+            number = SIGNALS[tries % 3]
+            tries += 1
+            if unbroken.steps and rng.random() < 0.5:
+                stops.append(Stop(number, step=rng.randint(1, len(unbroken.steps))))
+            else:
+                at = rng.uniform(0, unbroken.ended.ran_s)
+                stops.append(Stop(number, seconds=at, group=rng.random() < 0.5))
+        try_out(world, case, unbroken, stops, folder, found)
+    return {
+        "command": name,
+        "steps": len(unbroken.steps),
+        "kills": {each.name: found.kills[each.name] for each in SIGNALS},
+        "reruns": found.reruns,
+        "differed": sorted(set(found.differed)),
+        "paid_again": found.paid_again,
+        "repeated": found.repeated,
+        "slowest_s": round(found.slowest_s, 3),
+        "outlived_s": round(found.outlived_s, 3),
+        "wrong": sorted(set(found.wrong)),
+    }
+
+
+if __name__ == "__main__":
+    main()
