@@ -37,7 +37,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.corpora import repositories_of  # noqa: E402
-from benchmarks.measuring import write_result  # noqa: E402
+from benchmarks.measuring import command_line, write_result  # noqa: E402
 from tests.mining.git_server import Host  # noqa: E402
 
 STORE_BYTES = 80_000_000
@@ -55,7 +55,7 @@ def drive(scratch: Path, repositories: int, arguments: list[str]) -> None:
     """
     import ray
 
-    from classify.cli import main as command_line
+    from classify.__main__ import main as work
     from mining.engines import ray as engine
 
     log, doomed = scratch / "attempts", scratch / "doomed"
@@ -80,7 +80,7 @@ def drive(scratch: Path, repositories: int, arguments: list[str]) -> None:
 
     engine.attempt = attempt
     sys.argv = ["lossplace", *arguments]
-    command_line()
+    work()
 
 
 STAGES = {
@@ -155,7 +155,7 @@ def main() -> None:
             "attempts": attempts,
             "different": different,
         },
-        ["ray", "lossplace"],
+        ["ray"],
     )
     sys.exit(bool(different) or not lost)
 
@@ -189,7 +189,7 @@ def run(
 ) -> None:
     """Do a whole study, by this machine or by a cluster."""
     arguments = ["run", str(study), "--run-dir", str(scratch / name)]
-    program = [sys.executable, "-c", "from classify.cli import main; main()"]
+    program = command_line(ROOT)
     if cluster is not None:
         address, repositories = cluster
         arguments += ["--ray", address]
@@ -197,7 +197,7 @@ def run(
     ended = subprocess.run(
         [*program, *arguments],
         cwd=ROOT,
-        env={**os.environ, **QUIET, **environment},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **QUIET, **environment},
         capture_output=True,
         text=True,
         check=False,

@@ -6,7 +6,7 @@ import os
 import random
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,11 +39,16 @@ def python_files(repository: Path) -> Iterator[Path]:
                 yield path
 
 
-def link_copies(repositories: dict[str, Path], target: Path, copies: int) -> None:
-    """Put each repository ``copies`` times under other names into a folder, as hard links."""
+def link_repositories(repositories: Mapping[str, Path], target: Path) -> None:
+    """Put each repository under its name into a folder, as hard links."""
     for name, source in repositories.items():
-        for copy in range(copies):
-            shutil.copytree(source, target / f"{name}-{copy}", symlinks=True, copy_function=_link)
+        shutil.copytree(source, target / name, symlinks=True, copy_function=_link)
+
+
+def link_copies(repositories: Mapping[str, Path], target: Path, copies: int) -> None:
+    """Put each repository ``copies`` times under other names into a folder, as hard links."""
+    for copy in range(copies):
+        link_repositories({f"{name}-{copy}": at for name, at in repositories.items()}, target)
 
 
 def write_renamed(sources: Sequence[Path], target: Path, count: int) -> None:

@@ -13,27 +13,21 @@ have one outcome. Prints counts, and what ended otherwise; writes benchmarks/res
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.measuring import lossplace, write_result  # noqa: E402
 from mining.artifacts import Run  # noqa: E402
 from mining.extraction import FILES  # noqa: E402
 from tests import faults  # noqa: E402
 
-RESULTS = Path(__file__).parent / "results" / "faults.json"
 CODE = "def loss_{0}(a, b):\n    return (a - b) ** {0}\n"
 
 
@@ -101,16 +95,10 @@ def huge(name: str, files: dict[str, int], max_file_bytes: int) -> dict[str, Any
         study = Path(temporary, "s.toml")
         study.write_text(f'[corpus]\nlocal = "corpus"\nmax_file_bytes = {max_file_bytes}\n')
         run = Run(Path(temporary, "run"))
-        begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-        for command in ("fetch", "extract"):
-            arguments = [command, str(study), "--run-dir", str(run.folder)]
-            subprocess.run(
-                [sys.executable, "-c", "from classify.cli import main; main()", *arguments],
-                check=True,
-                capture_output=True,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-            )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken = [
+            lossplace(command, study, "--run-dir", run.folder, memory=True)
+            for command in ("fetch", "extract")
+        ]
         outcomes = run.read(FILES, ["outcome"])["outcome"].value_counts().to_dict()
     seen = files.get("tiny", 0) + ("lines" in files) + ("line_mb" in files)
     return {
@@ -118,11 +106,9 @@ def huge(name: str, files: dict[str, int], max_file_bytes: int) -> dict[str, Any
         "files": seen,
         "outcomes": outcomes,
         "conserved": sum(outcomes.values()) == seen,
-        "seconds": round(time.monotonic() - begun, 1),
-        "processor_seconds": round(
-            after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1
-        ),
-        "peak_mib": round(after.ru_maxrss / 1024),
+        "seconds": round(sum(each.seconds for each in taken), 1),
+        "processor_seconds": round(sum(each.processor_s for each in taken), 1),
+        "peak_mib": round(max(each.peak_mib or 0 for each in taken)),
     }
 
 
@@ -153,13 +139,8 @@ def main() -> None:
             f"processor{row['peak_mib']:>7} MiB  {row['outcomes']}",
             flush=True,
         )
-    versions = {
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("lossplace", "pyarrow", "pandas", "tree-sitter")},
-    }
-    result = {**vars(options), "versions": versions, "rows": rows, "wrong": wrong, "huge": large}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    result = {**vars(options), "rows": rows, "wrong": wrong, "huge": large}
+    write_result("faults", result, ("pyarrow", "pandas", "tree-sitter"))
     if wrong or not all(row["conserved"] for row in large):
         sys.exit(1)
 

@@ -18,9 +18,7 @@ benchmarks/results/fetch.json.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import random
 import signal
 import subprocess
@@ -30,13 +28,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.measuring import command_line, write_result  # noqa: E402
 from mining.artifacts import Run  # noqa: E402
 from mining.clone import Clone, files_of_clone, open_clone  # noqa: E402
 from mining.clones import CLONES  # noqa: E402
@@ -44,10 +42,9 @@ from mining.corpus import git_blob_sha1  # noqa: E402
 from mining.errors import ArtifactError  # noqa: E402
 from mining.fetch import fetch_repositories  # noqa: E402
 from mining.pipeline import CORPUS  # noqa: E402
-from mining.study import CorpusSettings  # noqa: E402
+from mining.study import CorpusSettings, ScaleSettings  # noqa: E402
 from tests.mining.git_server import GitServer  # noqa: E402
 
-RESULTS = Path(__file__).parent / "results" / "fetch.json"
 WAYS = ("code", "code_and_notebooks", "code_as_of", "tarball", "full_clone")
 LONGEST_S = 6.0
 """A fetch is killed at most so long after its first request."""
@@ -82,7 +79,9 @@ def compare(server: GitServer, name: str, place: Path) -> dict[str, Any]:
                 as_of=newest - timedelta(days=5 * 365) if way == "code_as_of" and newest else None,
             )
             with _measured(server, row, way):
-                done, _ = fetch_repositories(Run(folder / way), {name: None}, settings)
+                done, _ = fetch_repositories(
+                    Run(folder / way), {name: None}, settings, scale=ScaleSettings()
+                )
             if way == "code":
                 clone = done[name]
                 row["files"] = sum(1 for _ in files_of_clone(clone.folder, 10**9, notebooks=False))
@@ -187,21 +186,15 @@ def main() -> None:
         killed = kill_and_resume(served, list(found), options.kills, options.rate, options.seed)
     total = _total(rows)
     print(_line(total))
+    git = subprocess.run(["git", "version"], capture_output=True, text=True, check=True).stdout
     result = {
         "seed": options.seed,
-        "cores": os.cpu_count(),
-        "versions": {
-            "git": subprocess.run(["git", "version"], capture_output=True, text=True, check=True)
-            .stdout.split()[2],
-            "python": platform.python_version(),
-            "lossplace": version("lossplace"),
-        },
+        "git": git.split()[2],
         "total": total,
         "kills": killed,
         "rows": rows,
-    }  # fmt: skip
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    }
+    write_result("fetch", result, ("pandas", "pyarrow"))
 
 
 @contextmanager
@@ -231,10 +224,9 @@ def _study(folder: Path, name: str, server: GitServer, listed: Path) -> Run:
 
 def _fetch(run: Run) -> subprocess.Popen[bytes]:
     study = run.folder.with_suffix(".toml")
-    program = "from classify.cli import main; main()"
     return subprocess.Popen(
-        [sys.executable, "-c", program, "fetch", str(study), "--run-dir", str(run.folder)],
-        cwd=ROOT,
+        [*command_line(ROOT), "fetch", str(study), "--run-dir", str(run.folder)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

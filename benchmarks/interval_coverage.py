@@ -11,21 +11,22 @@ truth are counted. The standard error of a coverage of 0.95 from R samples is sq
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.measuring import write_result
 from classify.compare import difference_of_weighted_f1
 from classify.intervals import Strata, weighted_f1_clustered, weighted_f1_stratified
 from classify.metrics import (
@@ -43,7 +44,6 @@ from classify.metrics import (
 from classify.prevalence import corrected_shares, rogan_gladen
 
 CONFIDENCE = 0.95
-RESULTS = Path(__file__).parent / "results" / "interval_coverage.json"
 NAMES = np.array(CATEGORIES, dtype=object)
 PLACES = np.array([*CATEGORIES, UNPLACED], dtype=object)
 
@@ -322,14 +322,9 @@ def main() -> None:
             f"{row['design']:<22}{row['sizes']:<21}{row['interval']:<52}{row['samples']:>8}"
             f"{row['coverage']:>10.3f}{row['mean_width']:>7.3f}"
         )
-    versions = {
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("lossplace", "numpy", "pandas", "scipy")},
-    }
-    result = {"confidence": CONFIDENCE, "versions": versions, "rows": rows}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    print(f"{', '.join(f'{k} {v}' for k, v in versions.items())}; {time.monotonic() - start:.0f} s")
+    result = {"confidence": CONFIDENCE, "rows": rows}
+    path = write_result("interval_coverage", result, ("numpy", "pandas", "scipy"))
+    print(f"written to {path}; {time.monotonic() - start:.0f} s")
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ import pytest
 
 from classify.judges.rules import rule
 from classify.placement import Placement, Verdict, place
-from classify.placing import names_known_loss
 from classify.questions import Ask, Question
 from classify.stopping import VotingRule
+from classify.subjects import names_known_loss
 from classify.votes import decision
 from mining.code import RepositoryCode
 from mining.decode import decode

@@ -6,33 +6,33 @@ Runs a small study against the tests' GitHub, git host and model, on loopback. E
 started as a process N times and stopped by SIGKILL, SIGTERM or SIGINT in turn: half the times
 right before one of its steps (each file that it opens for writing, renames or removes), half at
 a random time, there by Ctrl-C's way to the whole process group every other time; up to three
-times in a row. Then it runs to its end, and all that it leaves is
-compared with what the unbroken command leaves. Prints a table and writes
-benchmarks/results/kills.json; ``slowest`` is the longest time from
-SIGTERM or SIGINT to the end, ``children`` the longest that a process of its own lived on, ``again``
-what was on disk and was paid for once more, ``repeated`` requests beyond those of the unbroken
-command (what was under way), ``wrong`` are tracebacks and ends that do not say how to go on.
+times in a row. Then it runs to its end, and all that it leaves is compared with what the unbroken
+command leaves. Prints a table and writes benchmarks/results/kills.json, anew after each command.
+With --command the other commands' rows of as many kills and the same seed stay in that file: so a
+long measurement can be made a command at a time. ``slowest`` is the longest time from SIGTERM or
+SIGINT to the end, ``children`` the longest that a process of its own lived on, ``again`` what was
+on disk and was paid for once more, ``repeated`` requests beyond those of the unbroken command (what
+was under way), ``wrong`` are tracebacks and ends that do not say how to go on.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
 import random
 import signal
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.measuring import RESULTS, write_result  # noqa: E402
 from tests.killing.trials import Found, Stop, try_out, whole  # noqa: E402
 from tests.killing.world import World  # noqa: E402
 
-RESULTS = Path(__file__).parent / "results" / "kills.json"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
@@ -43,14 +43,18 @@ def main() -> None:
     parser.add_argument("--command", action="append", help="this one only; may be repeated")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    rows = []
+    rows = kept(options.kills, options.seed) if options.command else {}
+    measured = []
     with tempfile.TemporaryDirectory(prefix="kills") as folder, World(Path(folder)) as world:
         world.build(set(options.command or ()) or None)
         print(f"{'command':<20} KILL TERM  INT  reruns  differ  again  repeated", end="")
         print("  slowest  children  wrong")
         for name in world.cases:
             row = measure(world, name, options.kills, random.Random(f"{name} {options.seed}"))
-            rows.append(row)
+            measured.append(row)
+            rows[name] = row
+            result = {"kills": options.kills, "seed": options.seed, "rows": list(rows.values())}
+            write_result("kills", result, ("pyarrow", "pandas"))
             kills = "".join(f"{row['kills'][each.name]:>5}" for each in SIGNALS)
             print(
                 f"{name:<19}{kills}{row['reruns']:>8}{len(row['differed']):>8}"
@@ -61,15 +65,20 @@ def main() -> None:
             )
             for line in (*row["differed"], *row["wrong"]):
                 print(f"    {line}")
-    if options.command is None:
-        versions = {"python": platform.python_version(), "lossplace": version("lossplace")}
-        found = {"kills": options.kills, "seed": options.seed, "versions": versions, "rows": rows}
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    if any(row["differed"] or row["wrong"] or row["paid_again"] for row in rows):
+    if any(row["differed"] or row["wrong"] or row["paid_again"] for row in measured):
         sys.exit(1)
 
 
-def measure(world: World, name: str, kills: int, rng: random.Random) -> dict[str, object]:
+def kept(kills: int, seed: int) -> dict[str, dict[str, Any]]:
+    """Return the rows that are there already of so many kills and this seed, by command."""
+    path = RESULTS / "kills.json"
+    found = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    if (found.get("kills"), found.get("seed")) != (kills, seed):
+        return {}
+    return {row["command"]: row for row in found["rows"]}
+
+
+def measure(world: World, name: str, kills: int, rng: random.Random) -> dict[str, Any]:
     """Kill a command so often, and return what came of it."""
     case, found = world.cases[name], Found()
     folder = world.folder / "trials" / name

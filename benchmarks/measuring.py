@@ -136,7 +136,14 @@ def bytes_below(folder: Path) -> int:
 def write_result(name: str, fields: Mapping[str, Any], packages: Sequence[str] = ()) -> Path:
     """Write a benchmark's figures with the versions that they are of, as results/<name>.json."""
     path = RESULTS / f"{name}.json"
-    machine = {
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({**machine(packages), **fields}, indent=1) + "\n", "utf-8")
+    return path
+
+
+def machine(packages: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what figures are of: this machine's cores, and versions."""
+    return {
         "cores": len(os.sched_getaffinity(0)),
         "processor": _processor(),
         "versions": {
@@ -144,9 +151,6 @@ def write_result(name: str, fields: Mapping[str, Any], packages: Sequence[str] =
             **{package: version(package) for package in ("lossplace", *packages)},
         },
     }
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({**machine, **fields}, indent=1) + "\n", "utf-8")
-    return path
 
 
 def say(line: str = "") -> None:

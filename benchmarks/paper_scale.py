@@ -12,34 +12,27 @@ among its tables.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import resource
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.measuring import lossplace, write_result
 from classify.classification import PLACEMENTS
 from classify.metrics import CATEGORIES
-from classify.placing import COLUMNS
-from mining.artifacts import Artifact, Run
-from mining.opening import STUDY
+from classify.subjects import COLUMNS
+from mining.artifacts import STUDY, Artifact, Run
 from mining.pages import REPOSITORIES, SEARCH, SearchRecord
 from mining.pipeline import COLUMNS as CORPUS_COLUMNS
 from mining.pipeline import CORPUS
 from mining.study import Study, write_study
 
-RESULTS = Path(__file__).parent / "results" / "paper_scale.json"
 QUERIES = 20
 AS_OF = datetime(2024, 1, 1, tzinfo=UTC)
 SHARES = {
@@ -51,16 +44,6 @@ SHARES = {
 }
 """Of the placements, about as the rules place real repositories."""
 LABELS = 500
-PROGRAM = """
-import sys
-from classify.cli import main
-try:
-    main()
-finally:
-    status = open("/proc/self/status").read()
-    print(next(line for line in status.splitlines() if "VmHWM" in line), file=sys.stderr)
-"""
-"""The command line, which says at its end how much memory it had at most."""
 
 
 def write_run(run: Run, repositories: int, placements: int) -> Path:
@@ -143,22 +126,6 @@ def write_run(run: Run, repositories: int, placements: int) -> Path:
     return path
 
 
-def measure(arguments: Sequence[str]) -> dict[str, float]:
-    """Run a command of lossplace; return its wall time, its processor time and its peak memory."""
-    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=True
-    )
-    seconds, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    peak_kb = int(done.stderr.split()[-2])
-    return {
-        "seconds": round(seconds, 1),
-        "processor_seconds": round(processor, 1),
-        "peak_mib": round(peak_kb / 1024),
-    }
-
-
 def main() -> None:
     """Print the measurements, and write them as JSON."""
     parser = argparse.ArgumentParser(description="Time and memory of `lossplace paper` and `rank`.")
@@ -174,20 +141,20 @@ def main() -> None:
             ("paper", ["paper", folder]),
             ("paper with hand labels", ["paper", folder, "--gold", str(gold)]),
         ):
-            row = measure(arguments)
+            taken = lossplace(*arguments, memory=True)
+            row = {
+                "seconds": round(taken.seconds, 1),
+                "processor_seconds": round(taken.processor_s, 1),
+                "peak_mib": round(taken.peak_mib or 0),
+            }
             print(
                 f"{name:<24}{row['seconds']:>7.1f} s{row['processor_seconds']:>7.1f} s of processor"
                 f"{row['peak_mib']:>7.0f} MiB",
                 flush=True,
             )
             rows.append({"command": name, **row})
-    versions = {
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("lossplace", "pandas", "pyarrow", "matplotlib")},
-    }
-    result = {**vars(options), "cores": os.cpu_count(), "versions": versions, "rows": rows}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    packages = ("pandas", "pyarrow", "matplotlib")
+    write_result("paper_scale", {**vars(options), "rows": rows}, packages)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +19,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from votes import SETTINGS, StandIn, extracted, rules_by_text
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.measuring import write_result
+from benchmarks.votes import SETTINGS, StandIn, extracted, rules_by_text
 from classify import classification, pilot
 from classify.costs import COSTS
 from classify.forecast import CONFIDENCE
-from classify.opening import OpenedJudge, open_replay
+from classify.judging import OpenedJudge, open_replay
 from classify.plan import Terms
 from classify.store import Store
 from mining.extracted import Corpus
@@ -40,7 +44,6 @@ def main() -> None:
     parser.add_argument("repositories", type=Path)
     parser.add_argument("--pilot", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=100)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/plan.json")
     arguments = parser.parse_args()
     with TemporaryDirectory() as temporary:
         study, run = extracted(arguments.repositories, Path(temporary), 1000)
@@ -85,7 +88,7 @@ def main() -> None:
             },
         }
     print(json.dumps(figures, indent=1))
-    arguments.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    write_result("plan", figures, ("numpy", "pandas", "scipy"))
 
 
 if __name__ == "__main__":

@@ -14,19 +14,19 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for the tiny model of the tests
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.measuring import write_result
+from benchmarks.throughput import TINY_ENGINE
 from classify.judges import Request
 from classify.judges.engine import engine_name
 from classify.prompts import read_prompts
@@ -36,17 +36,7 @@ from mining.shipped import shipped
 from mining.study import JudgeStudySettings, ScaleSettings
 from tests.classify.judges.tiny_mixtral import make_tiny_mixtral
 
-CONTEXT = 4096
-ENGINE = {
-    "dtype": "float32",
-    "max_model_len": CONTEXT,
-    "max_num_seqs": 64,
-    "enforce_eager": True,
-    "gpu_memory_utilization": 0.25,
-    "kv_cache_memory_bytes": 2**28,
-    "enable_chunked_prefill": False,
-    "use_tqdm_on_load": False,
-}
+CONTEXT = TINY_ENGINE["max_model_len"]
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -128,9 +118,6 @@ def main() -> None:
     parser.add_argument("--votes", type=int, default=5)
     parser.add_argument("--output-tokens", type=int, default=64)
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument(
-        "--out", type=Path, default=Path(__file__).parent / "results/ray_judge.json"
-    )
     parser.add_argument("--where", choices=("process", "ray"), help=argparse.SUPPRESS)
     parser.add_argument("--model", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -140,7 +127,7 @@ def main() -> None:
             model=str(options.model),
             votes=options.votes,
             max_tokens=options.output_tokens,
-            engine=ENGINE,
+            engine=TINY_ENGINE,
         )
         print(json.dumps(judged(options.where, study, options.prompts, options.votes)))
         return
@@ -154,15 +141,13 @@ def main() -> None:
     ratios = sorted(pair["ray"]["votes_per_s"] / pair["process"]["votes_per_s"] for pair in pairs)
     print(f"Ray over process: {ratios[len(ratios) // 2]:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
     result = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "engine": engine_name(),
-        "ray": version("ray"),
         "model": "tiny random Mixtral",
         "output_tokens_at_most": options.output_tokens,
         "passes": pairs,
         "ray_over_process": ratios,
     }
-    options.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    write_result("ray_judge", result, ("ray",))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 A finished run (``--run``; default: the sample study's, made anew) is copied under other names
 until there are so many snippets; its report is built by the command, and opened from its file
-in headless Chromium. Prints JSON, which README quotes from ``benchmarks/results/report.json``.
+in headless Chromium. Prints the figures, and writes benchmarks/results/report.json.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import resource
 import shutil
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,19 +26,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from playwright.sync_api import Page, sync_playwright
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.measuring import ROOT, lossplace, write_result
 from classify import pipeline
 from classify.classification import PLACEMENTS, STORE
 from classify.evidence import placed_by
 from classify.judges import prompt_sha256
-from mining.artifacts import Artifact, Run
+from mining.artifacts import STUDY, Artifact, Run
 from mining.extraction import CLASSES, FILES, SNIPPETS
 from mining.frameworks import FRAMEWORKS
-from mining.opening import STUDY, begin, open_run
+from mining.opening import open_run, writing
 from mining.pipeline import CORPUS
 
-ROOT = Path(__file__).parents[1]
 RARE, COMMON = "weight_decay=", "self."
-COMMAND = [sys.executable, "-c", "from classify.cli import main; main()"]
 
 
 def main() -> None:
@@ -55,13 +54,15 @@ def main() -> None:
         large = Run(given.keep or Path(temporary, "large"))
         copies = -(-given.snippets // len(base.read(PLACEMENTS, ["snippet_id"])))
         _multiply(base, large, copies)
-        print(json.dumps({**_build(large), **_open(large)}, indent=1))
+        figures = {**_build(large), **_open(large)}
+    print(json.dumps(figures, indent=1))
+    write_result("report", figures, ("pandas", "pyarrow", "playwright"))
 
 
 def _sample(folder: Path) -> Run:
-    study, run = begin(*open_run(ROOT / "data" / "studies" / "sample.toml", folder))
-    for _ in pipeline.run_all(study, run):
-        pass
+    with writing(*open_run(ROOT / "data" / "studies" / "sample.toml", folder)) as (study, run):
+        for _ in pipeline.run_all(study, run):
+            pass
     return run
 
 
@@ -164,18 +165,14 @@ def _copy_votes(base: Run, large: Run, copies: int) -> None:
 
 
 def _build(run: Run) -> dict[str, object]:
-    started = time.perf_counter()
-    subprocess.run(
-        [*COMMAND, "report", str(run.folder)], check=True, cwd=ROOT, stdout=subprocess.DEVNULL
-    )
-    seconds = time.perf_counter() - started
+    taken = lossplace("report", run.folder, memory=True)
     files = [path for path in run.path("report").rglob("*") if path.is_file()]
     return {
         "snippets": len(run.read(PLACEMENTS, ["snippet_id"])),
         "repositories": len(run.read(CORPUS, ["repository"])),
         "code_mb": round(sum(map(len, run.read(SNIPPETS, ["text"])["text"])) / 1e6, 1),
-        "build_s": round(seconds, 1),
-        "build_peak_mb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3),
+        "build_s": round(taken.seconds, 1),
+        "build_peak_mib": round(taken.peak_mib or 0),
         "folder_mb": round(sum(path.stat().st_size for path in files) / 1e6, 1),
         "files": len(files),
     }

@@ -5,51 +5,33 @@
 Makes a run of N repositories found by twenty queries, of two kinds: each repository is found by
 one query, as in a search that ends at 1,000 results; and each is found by every query. Scores
 it, then times `lossplace rank --weights` with other weights, selection and artifacts included,
-each in a process of its own; prints wall time, processor time, how much of it importing takes,
-and peak memory, and writes benchmarks/results/rescore.json.
+each in a process of its own; prints wall time, processor time, how much of the wall time a process
+takes that only imports what the command does, and peak memory, and writes
+benchmarks/results/rescore.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mining.artifacts import Artifact, Run
-from mining.opening import STUDY
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.measuring import ROOT, lossplace, take, write_result
+from mining.artifacts import STUDY, Artifact, Run
 from mining.pages import REPOSITORIES, SEARCH, SearchRecord
 from mining.study import Study, write_study
 
-RESULTS = Path(__file__).parent / "results" / "rescore.json"
 QUERIES = 20
 AS_OF = datetime(2024, 1, 1, tzinfo=UTC)
-PROGRAM = """
-import sys, time
-begun = time.perf_counter()
-from classify.cli import main
-import mining.pipeline
-imported = time.perf_counter() - begun
-try:
-    main()
-finally:
-    status = open("/proc/self/status").read()
-    peak = next(line for line in status.splitlines() if "VmHWM" in line)
-    print(imported, peak.split()[1], file=sys.stderr)
-"""
-"""The command line, which says at its end how long its imports took, and its peak memory (kB)."""
+IMPORTS = [sys.executable, "-P", "-c", "import classify.cli, mining.pipeline"]
 
 
 def write_run(run: Run, repositories: int, queries_each: int) -> int:
@@ -83,20 +65,13 @@ def write_run(run: Run, repositories: int, queries_each: int) -> int:
 
 
 def measure(*arguments: str) -> dict[str, float]:
-    """Run a command of lossplace; return what it took."""
-    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=True
-    )
-    seconds, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    imported, peak_kb = done.stderr.split()[-2:]
+    """Run a command of lossplace, and what only imports; return what they took."""
+    taken = lossplace(*arguments, memory=True)
     return {
-        "seconds": round(seconds, 2),
-        "processor_seconds": round(
-            after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 2
-        ),
-        "import_seconds": round(float(imported), 2),
-        "peak_mib": round(int(peak_kb) / 1024),
+        "seconds": round(taken.seconds, 2),
+        "processor_seconds": round(taken.processor_s, 2),
+        "import_seconds": round(take(IMPORTS, {"PYTHONPATH": str(ROOT)}).seconds, 2),
+        "peak_mib": round(taken.peak_mib or 0),
     }
 
 
@@ -110,7 +85,7 @@ def main() -> None:
     for queries_each in (1, QUERIES):
         with tempfile.TemporaryDirectory() as folder:
             results = write_run(Run(Path(folder)), options.repositories, queries_each)
-            measure("rank", folder)
+            lossplace("rank", folder)
             weights = ["--weights", "stars=1,forks=1,recency=1"]
             commands = [["rank", folder, *weights]]
             if options.sensitivity:
@@ -125,13 +100,8 @@ def main() -> None:
                     f"{row['import_seconds']:>6.2f} s to import{row['peak_mib']:>6.0f} MiB",
                     flush=True,
                 )
-    versions = {
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("lossplace", "numpy", "pandas", "pyarrow", "scipy")},
-    }
-    result = {**vars(options), "cores": os.cpu_count(), "versions": versions, "rows": rows}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    packages = ("numpy", "pandas", "pyarrow", "scipy")
+    write_result("rescore", {**vars(options), "rows": rows}, packages)
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ from classify.judges.rules import rule
 from classify.judges.rules.program import Bases
 from classify.metrics import CATEGORIES, LOSSES
 from classify.placement import Placement, Verdict, functions_asked, place
-from classify.placing import names_known_loss
 from classify.questions import Ask, Question
+from classify.subjects import names_known_loss
 from mining.code import RepositoryCode
 from mining.decode import decode
 from mining.hierarchy import functions_by_class

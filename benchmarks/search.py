@@ -14,21 +14,19 @@ lost and what was asked twice. Writes benchmarks/results/search.json.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import random
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.measuring import command_line, write_result  # noqa: E402
 from mining.artifacts import Run  # noqa: E402
 from mining.github import search_all  # noqa: E402
 from mining.ledger import LEDGER  # noqa: E402
@@ -45,10 +43,8 @@ from tests.mining.github_server import (  # noqa: E402
     server_error,
 )
 
-RESULTS = Path(__file__).parent / "results" / "search.json"
 QUERY = {"frameworks": ("PyTorch",), "architectures": ("CNN",), "population": "all"}
 TOKENS = ("ghp_one", "ghp_two", "ghp_three")
-PROGRAM = "from classify.cli import main; main()"
 
 
 class Clock:
@@ -140,7 +136,7 @@ def killed(repositories: int, kills: int, folder: Path) -> dict[str, Any]:
                 f'population = "all"\nbase_url = "{server.base_url}"\n'
             )
             run = Run(folder / f"killed{searches}")
-            program = [sys.executable, "-c", PROGRAM, "search", str(study)]
+            program = [*command_line(ROOT), "search", str(study)]
             program += ["--run-dir", str(run.folder)]
             while run.sidecar(REPOSITORIES) is None:
                 process = subprocess.Popen(
@@ -201,17 +197,13 @@ def main() -> None:
         folder = Path(temporary)
         result = {
             "repositories": options.repositories,
-            "versions": {
-                "python": platform.python_version(),
-                **{name: version(name) for name in ("lossplace", "PyGithub", "pandas")},
-            },
             "populations": against_least(options.repositories, options.populations, folder),
             "faults": against_faults(options.repositories, folder),
             "killed": killed(options.repositories, options.kills, folder),
         }
     show(result)
     print(f"in {time.monotonic() - start:.0f} s")
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    write_result("search", result, ("PyGithub", "pandas"))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ import asyncio
 import hashlib
 import json
 import os
-import platform
 import random
 import re
 import socket
@@ -38,14 +37,15 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from votes import synthetic
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.measuring import ROOT, command_line, write_result
+from benchmarks.votes import synthetic
 from classify.classification import STORE
-from mining.opening import begin
+from mining.opening import writing
 from mining.study import override
 
-RESULTS = Path(__file__).parent / "results" / "soak.json"
-PROGRAM = "from classify.cli import main; main()"
 TIMEOUT_S = 5.0
 SECONDS_BETWEEN_SAMPLES = 5.0
 WARM_UP = 0.2
@@ -318,7 +318,6 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--snippets", type=int, default=400_000, help="more than it can place")
     parser.add_argument("--concurrency", type=int, default=32)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary, serving() as server:
         study, run = synthetic(Path(temporary), arguments.snippets)
@@ -327,17 +326,17 @@ def main() -> None:
             "concurrency": arguments.concurrency,
             "timeout_s": TIMEOUT_S,
         }
-        begin(override(study, judge=judge), run)
-        command = [sys.executable, "-c", PROGRAM, "classify", str(run.folder)]
+        with writing(override(study, judge=judge), run):
+            pass  # the study is noted
+        command = [*command_line(ROOT), "classify", str(run.folder)]
         command += ["--max-hours", str(arguments.minutes / 60)]
-        path = [str(Path(__file__).parents[1]), *sys.path]
         said = Path(temporary, "said.txt")
         samples: list[Sample] = []
         with said.open("w") as lines:
             started = time.monotonic()
             process = subprocess.Popen(
                 command,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "NO_PROXY": "127.0.0.1"},
+                env={**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1"},
                 stdout=lines,
                 stderr=lines,
             )
@@ -349,9 +348,7 @@ def main() -> None:
                     samples.append(sampled(process.pid, run.path(STORE), seconds, requests))
         figures = {
             "minutes": round((time.monotonic() - started) / 60, 1),
-            "python": platform.python_version(),
             "sqlite": sqlite3.sqlite_version,
-            "cores": os.cpu_count(),
             "exit_status": process.returncode,
             "said": said.read_text().splitlines()[-1:],
             "connections": server.connections,
@@ -383,7 +380,7 @@ def main() -> None:
         [round(getattr(each, name), 1) for name in Sample.__slots__]
         for each in samples[:: max(1, len(samples) // 60)]
     ]
-    arguments.out.write_text(json.dumps(figures, indent=1) + "\n")
+    write_result("soak", figures, ("openai", "scipy"))
 
 
 if __name__ == "__main__":

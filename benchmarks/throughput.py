@@ -53,7 +53,7 @@ from mining.records import Snippet
 from mining.shipped import shipped
 from mining.study import JudgeStudySettings
 
-TINY_ENGINE = {
+TINY_ENGINE: dict[str, Any] = {
     "dtype": "float32",
     "max_model_len": 4096,
     "max_num_seqs": 64,

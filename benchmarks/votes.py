@@ -8,7 +8,7 @@ REPOSITORIES is a folder with one folder ``owner__name`` for each repository; th
 are taken. No model is asked: a stand-in says what the rules say, and in a share of its votes, the
 disagreement, the opposite; which vote says what is decided by the hash of prompt and draw alone.
 A prompt counts one token for each 3.5 characters, an answer 150 to 350. Each part adds its
-figures to --out (benchmarks/results/votes.json).
+figures, with the versions they are of, to benchmarks/results/votes.json.
 """
 
 from __future__ import annotations
@@ -31,31 +31,38 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.corpora import link_repositories, repositories_of
+from benchmarks.measuring import RESULTS, ROOT, command_line, machine, write_result
 from classify.classification import STORE
 from classify.costs import PrintedAsks, cost_line, costs_of
 from classify.gate import gate_line
 from classify.gold import read_gold
 from classify.judges import Answer, Completion, JudgeSettings, Request, prompt_sha256
 from classify.judges.rules import rule
-from classify.opening import open_ballots, open_replay
-from classify.placing import placements, plan_of
+from classify.judging import open_ballots, open_replay
 from classify.questions import Question
 from classify.store import Store
+from classify.subjects import placements, plan_of
 from mining import pipeline as mining
 from mining.artifacts import Artifact, Run, table_of
 from mining.code import RepositoryCode
 from mining.extracted import Corpus
 from mining.extraction import CLASSES, FILES, SCHEMAS, SNIPPETS
-from mining.opening import begin
+from mining.opening import writing
 from mining.records import Kind, Snippet
 from mining.study import Study, override
 
+PARTS = ("savings", "kills", "memory")
+PACKAGES = ("pandas", "pyarrow", "openai", "tree-sitter")
 SETTINGS = JudgeSettings("openai", {"model": "stand-in"}, "stand-in", 1024)
 CHARS_A_TOKEN = 3.5
 STEPS: dict[str, dict[str, Any]] = {
@@ -181,16 +188,17 @@ def savings(arguments: argparse.Namespace) -> dict[str, Any]:
 def extracted(repositories: Path, folder: Path, at_most: int) -> tuple[Study, Run]:
     """Extract the first repositories of a folder into a run."""
     local = folder / "repositories"
-    for place in sorted(p for p in repositories.iterdir() if p.is_dir())[:at_most]:
-        shutil.copytree(place, local / place.name, symlinks=True)
+    found = repositories_of([repositories])
+    link_repositories(dict(islice(found.items(), at_most)), local)
     study = override(
         Study(name="votes"),
         corpus={"local": local},
         judge={"kind": "openai", "model": "stand-in", "spare_votes": 0},
     )
     run = Run(folder / "run")
-    mining.fetch(*begin(study, run))
-    mining.extract(study, run)
+    with writing(study, run):
+        mining.fetch(study, run)
+        mining.extract(study, run)
     return study, run
 
 
@@ -280,7 +288,8 @@ def kills(arguments: argparse.Namespace) -> dict[str, Any]:
         at_once = {"base_url": address, "concurrency": arguments.concurrency}
         study, run = extracted(arguments.repositories, Path(temporary), arguments.take)
         study = override(study, judge=at_once)
-        begin(study, run)
+        with writing(study, run):
+            pass  # the study is noted
         whole = Run(Path(temporary, "whole"))
         shutil.copytree(run.folder, whole.folder)
         started = time.monotonic()
@@ -345,14 +354,8 @@ def stored_and_paid_again(
 def classify_in_process(run: Run) -> subprocess.Popen[bytes]:
     """Start `lossplace classify` on a run."""
     return subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "from classify.cli import main; main()",
-            "classify",
-            str(run.folder),
-        ],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        [*command_line(ROOT), "classify", str(run.folder)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -449,9 +452,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parts = parser.add_subparsers(dest="part", required=True)
-    for name in ("savings", "kills", "memory"):
+    for name in PARTS:
         part = parts.add_parser(name)
-        part.add_argument("--out", type=Path, default=Path(__file__).parent / "results/votes.json")
         if name != "memory":
             part.add_argument("repositories", type=Path)
     parts.choices["savings"].add_argument("--gold", type=Path)
@@ -464,8 +466,11 @@ def main() -> None:
     arguments = parser.parse_args()
     figures = {"savings": savings, "kills": kills, "memory": memory}[arguments.part](arguments)
     print(json.dumps(figures, indent=1))
-    known = json.loads(arguments.out.read_text("utf-8")) if arguments.out.exists() else {}
-    arguments.out.write_text(json.dumps({**known, arguments.part: figures}, indent=1) + "\n")
+    path = RESULTS / "votes.json"
+    known = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    kept = {part: known[part] for part in PARTS if part in known}
+    measured = {arguments.part: {**machine(PACKAGES), **figures}}
+    write_result("votes", {**kept, **measured}, PACKAGES)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from classify.judges import (
     Messages,
     Request,
     prompt_sha256,
+    short_hash,
 )
 from classify.placement import Placement, Verdict, VerdictOf
 from classify.questions import Ask, Question
@@ -209,7 +210,7 @@ class Ballots:
     def asks(self) -> Iterator[tuple[str, Question, str, str]]:
         """Give snippet_id, question, ``apart`` and the prompt's hash of each ask that has ended."""
         for (question, snippet_id, apart), prompt in self.prompts.items():
-            if _part(prompt) in self._ended or prompt in self._failed:
+            if short_hash(prompt) in self._ended or prompt in self._failed:
                 yield snippet_id, question, apart, prompt
 
     def requests(self, ask: Ask) -> list[Request]:
@@ -259,7 +260,7 @@ class Ballots:
     def paid(self) -> Iterator[Cost]:
         """Give what each prompt cost that a verdict was wanted on and votes are there for."""
         for cost in self.store.costs(self.judge.settings):
-            if _part(cost.prompt_sha256) in self._ended or cost.prompt_sha256 in self._failed:
+            if short_hash(cost.prompt_sha256) in self._ended or cost.prompt_sha256 in self._failed:
                 yield cost
 
     def forget(self) -> None:
@@ -284,7 +285,7 @@ class Ballots:
 
     def _tally_of(self, prompt: str) -> Tally | None:
         """Return what the votes on a prompt decided, from the store if it is forgotten."""
-        if prompt not in self._decided and _part(prompt) in self._ended:
+        if prompt not in self._decided and short_hash(prompt) in self._ended:
             self._count(prompt)
         return self._decided.get(prompt)
 
@@ -296,7 +297,7 @@ class Ballots:
             return False
         self._open.pop(prompt, None)
         self._decided[prompt] = self._tallies.setdefault(tally, tally)
-        self._ended.add(_part(prompt))
+        self._ended.add(short_hash(prompt))
         return True
 
     def _tally(self, votes: Sequence[Vote]) -> Tally:
@@ -531,11 +532,6 @@ class _Flow:
         else:
             reached = len(self._under_way) >= _UNTIL_THE_FIRST_ANSWER
         return f"{limit} tokens" if reached else ""
-
-
-def _part(prompt_sha256: str) -> int:
-    """Return 60 bits of a hash, which take a third of its memory and still tell all apart."""
-    return int(prompt_sha256[:15], 16)
 
 
 def _counted(tally: Tally) -> int:

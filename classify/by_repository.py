@@ -16,14 +16,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from classify.ask import Budget, Progress, Spent, budget_spent, check_answered, place_all
+from classify.costs import COLUMNS as COST_COLUMNS
 from classify.costs import PrintedAsks, costs_of
 from classify.judges import Completion, JudgeSettings
+from classify.judging import open_ballots, open_rules
 from classify.metrics import UNPLACED
-from classify.opening import open_ballots, open_rules
-from classify.placing import (
+from classify.questions import Question
+from classify.store import Cost, Store, StoredVote, Vote, stored_votes
+from classify.subjects import (
     COLUMNS,
     PLACED_COLUMNS,
     SNIPPET_COLUMNS,
@@ -33,8 +37,6 @@ from classify.placing import (
     plan_of,
     subjects_in,
 )
-from classify.questions import Question
-from classify.store import Cost, Store, StoredVote, Vote, stored_votes
 from mining.artifacts import Run
 from mining.engines import open_engine
 from mining.extracted import Corpus, publish
@@ -50,9 +52,9 @@ Table = tuple[str, pa.Table]
 """With its name in a part."""
 
 _STAGE = "classify"
-_PLACED, _VOTES, _PRINTED, _PASSING = "placed", "votes", "printed", "passing"
-"""What placing adds to the snippets, in their order; the votes as they are stored; what the
-printed algorithm would have asked; and which snippets pass the rules gate."""
+_PLACED, _VOTES, _COSTS, _PASSING = "placed", "votes", "costs", "passing"
+"""What placing adds to the snippets, in their order; the votes as they are stored; what they
+cost (see classify.costs); and which snippets pass the rules gate."""
 
 _ARROW: Mapping[str, pa.DataType] = {
     "str": pa.string(),
@@ -65,7 +67,7 @@ _NUMBERS = ("draw", "first_draw", "prompt_tokens", "output_tokens", "seed")
 _COLUMNS = {
     _PLACED: PLACED_COLUMNS,
     _VOTES: {name: "int64" if name in _NUMBERS else "str" for name in StoredVote._fields},
-    _PRINTED: {"question": "str", "code_sha256": "str", "times": "int64", "chars": "int64"},
+    _COSTS: COST_COLUMNS,
     _PASSING: {"snippet_id": "str"},
 }
 _SCHEMAS = {
@@ -107,8 +109,7 @@ def place_by_repository(
     check_answered(judge.name, taken.spent)
     placed = taken.placed
     frame = frame.assign(**{name: placed[name].to_pandas() for name in PLACED_COLUMNS})
-    costs = costs_of(taken.printed, taken.paid, votes=1)
-    return Placed(frame.astype(COLUMNS)[list(COLUMNS)], costs, taken.spent)
+    return Placed(frame.astype(COLUMNS)[list(COLUMNS)], taken.costs, taken.spent)
 
 
 def passing_the_gate(
@@ -122,12 +123,12 @@ def passing_the_gate(
     work = _work(study, run, _gate, judge, inputs)
     passing: set[str | None] = set()
     unread: set[str] = set()
-    done = track(_done(work, repositories), "rules gate", len(repositories))
-    for repository, part, _ in done:
-        if part is not None:
-            passing.update(part[_PASSING]["snippet_id"].to_pylist())
-        else:
-            unread.add(repository)
+    with closing(_done(work, repositories)) as done:
+        for repository, part, _ in track(done, "rules gate", len(repositories)):
+            if part is not None:
+                passing.update(part[_PASSING]["snippet_id"].to_pylist())
+            else:
+                unread.add(repository)
     return lambda snippet: snippet.snippet_id in passing or snippet.repository in unread
 
 
@@ -197,12 +198,14 @@ def _done(
     there = work.parts.keys()
     missing = [each for each in repositories if work.key(each) not in there]
     lost = open_engine(work.study.scale).map(work, missing, lambda _, reason: reason)
-    with closing(lost):
-        for repository in repositories:
-            key = work.key(repository)
-            why_not = "" if key in there else next(lost)
-            yield repository, None if why_not else dict(work.parts.get(key)), why_not
-    _opened.cache_clear()  # what this process opened, where it did work itself
+    try:
+        with closing(lost):
+            for repository in repositories:
+                key = work.key(repository)
+                why_not = "" if key in there else next(lost)
+                yield repository, None if why_not else dict(work.parts.get(key)), why_not
+    finally:
+        _opened.cache_clear()  # what this process opened, where it did work itself
 
 
 def _place(study: Study, corpus: Corpus, plan: Plan, repository: str) -> Iterator[Table]:
@@ -215,12 +218,8 @@ def _place(study: Study, corpus: Corpus, plan: Plan, repository: str) -> Iterato
     place_all(subjects, ballots, rows.put)
     yield _PLACED, pa.table(rows.columns, schema=_SCHEMAS[_PLACED])
     yield _VOTES, _table(_VOTES, sorted(votes.stored))
-    asked = (
-        (question.value, code, times, chars)
-        for question, asks in printed.asks.items()
-        for code, (times, chars) in asks.items()
-    )
-    yield _PRINTED, _table(_PRINTED, list(asked))
+    costs = costs_of(printed, ballots.paid(), ballots.rule.votes)
+    yield _COSTS, pa.Table.from_pandas(costs, _SCHEMAS[_COSTS], preserve_index=False)
 
 
 def _gate(_: Study, corpus: Corpus, plan: Plan, repository: str) -> Iterator[Table]:
@@ -262,8 +261,7 @@ class _Taken:
         self._placed: list[pa.Table] = []
         self._few: list[pa.Table] = []
         self.snippets = 0
-        self.paid: list[Cost] = []
-        self.printed = PrintedAsks()
+        self._costs: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._store = store
         self._judge = judge
         self._progress = progress
@@ -274,16 +272,21 @@ class _Taken:
         empty = _SCHEMAS[_PLACED].empty_table()
         return pa.concat_tables([empty, *self._placed, *self._few])
 
+    @property
+    def costs(self) -> pd.DataFrame:
+        """What was paid for all repositories; the printed algorithm's asks by the repository."""
+        rows = [{"question": q.value, **self._costs[q]} for q in Question if q in self._costs]
+        return pd.DataFrame(rows, columns=list(COST_COLUMNS)).astype(COST_COLUMNS)
+
     def take(self, part: Mapping[str, pa.Table]) -> None:
         """Keep the votes of a part, and note its placements."""
         votes = list(map(StoredVote._make, _rows(part[_VOTES])))
-        new = self._store.add_all(votes, self._judge)
+        new = self._store.add_all(votes, self._judge) if votes else 0
         self.spent.asks += new
         self.spent.votes += new
         self.spent.stored += len(votes) - new
-        self.paid += map(_cost, votes)
-        for question, code, times, chars in _rows(part[_PRINTED]):
-            self.printed.add_asks(Question(question), code, times, chars)
+        for row in part[_COSTS].to_pylist():
+            self._costs[row.pop("question")].update(row)
         self._end(part[_PLACED], new)
 
     def give_up(self, snippets: int, why: str) -> None:

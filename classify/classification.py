@@ -12,9 +12,9 @@ from typing import Any
 from classify.ask import Ballots, Budget, Progress, Spent, Unseen
 from classify.by_repository import clear_parts, passing_the_gate, place_by_repository
 from classify.costs import COSTS, PrintedAsks, costs_of
-from classify.opening import OpenedJudge, open_ballots, open_judge, open_rules, unanswered
-from classify.placing import Placed, Plan, placements, plan_of
+from classify.judging import OpenedJudge, open_ballots, open_judge, open_rules, unanswered
 from classify.store import Store
+from classify.subjects import Placed, Plan, placements, plan_of
 from mining.artifacts import Artifact, Run
 from mining.extracted import Corpus
 from mining.extraction import CLASSES, FILES, SNIPPETS
@@ -48,10 +48,12 @@ def classify(
         opened = open_judge(study, corpus, store)
         settings, inputs = _settings(study, opened), _inputs(run)
         refused = unanswered(store, opened.judge.settings)
-        if run.is_done(PLACEMENTS, settings, inputs) and not (retry_errors and refused):
-            notes = (done := run.sidecar(PLACEMENTS)) and done.notes
+        done = all(run.is_done(name, settings, inputs) for name in (COSTS, PLACEMENTS))
+        if done and not (retry_errors and refused):
+            notes = (sidecar := run.sidecar(PLACEMENTS)) and sidecar.notes
             if study.judge.kind == "replay" or not (notes or {}).get("failed"):
-                clear_parts(study, run)  # which a kill right before the end leaves
+                if study.scale.storage is None:  # which may be out of reach, or nobody's any more
+                    clear_parts(study, run)  # which a kill right before the end leaves
                 return None
         placing: Callable[[Progress, Budget | None], Placed]
         if study.judge.kind == "rules":
@@ -70,7 +72,8 @@ def classify(
     run.write(COSTS, placed.costs, Artifact("classify", settings, inputs))
     notes = {"failed": spent.failed, "refused": spent.refused}
     run.write(PLACEMENTS, placed.placements, Artifact("classify", settings, inputs, notes=notes))
-    clear_parts(study, run)
+    if study.judge.kind == "rules" or study.savings.rules_gate:
+        clear_parts(study, run)
     return spent
 
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from classify.judges import short_hash
 from classify.placement import Placement, functions_asked
 from classify.questions import OF_CLASS, Question
 from classify.store import Cost
@@ -35,17 +38,17 @@ COLUMNS = {
 """Of ``costs.parquet``, one row for each question. ``asks`` are distinct prompts, and their cost is
 what is in the store, of whichever run. The ``printed_`` columns say what the algorithm as printed
 costs; ``printed_estimated`` of its asks are about texts that ours never asked about, so that their
-tokens are estimated (see costs_of)."""
+tokens are estimated (see costs_of). Of the rules they are counted by the repository."""
 
 
 @dataclass(slots=True)
 class PrintedAsks:
     """The asks of the printed algorithm: how often each question is put about each text."""
 
-    asks: defaultdict[Question, dict[str, list[int]]] = field(
+    asks: defaultdict[Question, dict[int, tuple[int, int]]] = field(
         default_factory=lambda: defaultdict(dict)
     )
-    """By question and code_sha256: how often, and the length of the text in characters."""
+    """By question and short_hash of the text: how often, and its length in characters."""
 
     def add(
         self, placement: Placement, first: Question, class_functions: Sequence[Snippet] = ()
@@ -64,13 +67,20 @@ class PrintedAsks:
             for function in functions_asked(question, snippet, class_functions):
                 self._add(question, function)
 
-    def add_asks(self, question: Question, code_sha256: str, times: int, chars: int) -> None:
-        """Count asks of a question about a text of so many characters."""
-        entry = self.asks[question].setdefault(code_sha256, [0, chars])
-        entry[0] += times
-
     def _add(self, question: Question, snippet: Snippet) -> None:
-        self.add_asks(question, snippet.code_sha256, 1, len(snippet.text))
+        asks, code = self.asks[question], short_hash(snippet.code_sha256)
+        times, chars = asks.get(code, (0, len(snippet.text)))
+        asks[code] = times + 1, chars
+
+
+class _Paid(NamedTuple):
+    """What a prompt cost, in less memory; ``code`` is the short_hash of its text."""
+
+    code: int
+    votes: int
+    requests: int
+    prompt_tokens: int
+    output_tokens: int
 
 
 def costs_of(printed: PrintedAsks, paid: Iterable[Cost], votes: int) -> pd.DataFrame:
@@ -82,10 +92,13 @@ def costs_of(printed: PrintedAsks, paid: Iterable[Cost], votes: int) -> pd.DataF
     question that was never asked, those of the others. Columns are ``COLUMNS``; no question was
     asked: no row.
     """
-    by_question: defaultdict[Question, list[Cost]] = defaultdict(list)
-    everything = list(paid)
-    for cost in everything:
-        by_question[cost.question].append(cost)
+    by_question: defaultdict[Question, list[_Paid]] = defaultdict(list)
+    for cost in paid:
+        code = short_hash(cost.code_sha256)
+        by_question[cost.question].append(
+            _Paid(code, cost.votes, cost.requests, cost.prompt_tokens, cost.output_tokens)
+        )
+    everything = list(chain.from_iterable(by_question.values()))
     chars = {code: chars for asks in printed.asks.values() for code, (_, chars) in asks.items()}
     rows = []
     for question in Question:
@@ -136,13 +149,13 @@ def cost_line(costs: pd.DataFrame) -> str:
 
 
 def _estimates(
-    known: Sequence[Cost], chars: Mapping[str, int]
+    known: Sequence[_Paid], chars: Mapping[int, int]
 ) -> tuple[Callable[[int], float], float]:
     """Return the tokens of a prompt by the length of its text, and those of an answer."""
     points = [
-        (chars[cost.code_sha256], cost.prompt_tokens / cost.requests)
+        (chars[cost.code], cost.prompt_tokens / cost.requests)
         for cost in known
-        if cost.code_sha256 in chars
+        if cost.code in chars
     ]
     intercept, slope = _line(points)
     answers = sum(cost.output_tokens for cost in known) / max(1, sum(cost.votes for cost in known))
@@ -150,15 +163,15 @@ def _estimates(
 
 
 def _printed_tokens(
-    known: Sequence[Cost],
-    asks: Mapping[str, Sequence[int]],
+    known: Sequence[_Paid],
+    asks: Mapping[int, tuple[int, int]],
     votes: int,
     prompt_of: Callable[[int], float],
     answer: float,
 ) -> tuple[int, int, int]:
     """Return prompt tokens, output tokens, and how many asks are only estimated."""
-    prompts = {cost.code_sha256: cost.prompt_tokens / cost.requests for cost in known}
-    answers = {cost.code_sha256: cost.output_tokens / cost.votes for cost in known}
+    prompts = {cost.code: cost.prompt_tokens / cost.requests for cost in known}
+    answers = {cost.code: cost.output_tokens / cost.votes for cost in known}
     prompt_tokens = output_tokens = 0.0
     estimated = 0
     for code, (times, chars) in asks.items():

@@ -8,10 +8,10 @@ import pandas as pd
 
 from classify.classification import PLACEMENTS, STORE
 from classify.judges import JudgeSettings
-from classify.opening import open_ballots, open_replay
-from classify.placing import placements, plan_of
+from classify.judging import open_ballots, open_replay
 from classify.stopping import VotingRule
 from classify.store import Store
+from classify.subjects import placements, plan_of
 from classify.watching import watch
 from mining.artifacts import Run
 from mining.errors import ArtifactError

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 
 import pandas as pd
 
@@ -34,8 +33,7 @@ def repeats(snippet: Snippet) -> bool:
 
 def rules_gate(corpus: Corpus) -> Callable[[Snippet], bool]:
     """Return what tells whether a snippet is loss_related by the rules, and so is asked on."""
-    code_of = lru_cache(maxsize=1)(corpus.code)
-    return lambda s: rule(Question.LOSS_RELATED, s, code_of(s.repository)).decision
+    return lambda s: rule(Question.LOSS_RELATED, s, corpus.code(s.repository)).decision
 
 
 def gate_line(placements: pd.DataFrame, gold: Gold | None, confidence: float) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from classify.special_cases import read as read_cases
 from classify.special_cases import written as written_cases
 from classify.types import STANDALONE, UnknownType
 from mining.artifacts import write_atomically
+from mining.locking import in_turn
 
 LABEL_COLUMNS = ["label", "unknown_type", "special_cases", "note", "reader"]
 """What a labels file has beyond the columns of its queue; for ``special_cases`` see
@@ -144,7 +142,8 @@ class Labels:
         Returns what the file said of the snippet until now. Labels that another session of the
         same reader has written meanwhile stay.
         """
-        with _alone(self.path.parent):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with in_turn(self.path.parent):
             self.refresh()
             before = self[key]
             if label == Label():
@@ -241,18 +240,6 @@ class Session:
         if self.current is None:
             raise IndexError("the queue is at its end")
         return self.current
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other sessions from writing labels into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(opened)
 
 
 def _key(row: Mapping[str, str], where: str) -> SnippetKey:

@@ -33,12 +33,12 @@ from classify.forecast import (
     pace,
     shared,
 )
-from classify.opening import OpenedJudge, open_ballots, open_judge, unanswered
+from classify.judging import OpenedJudge, open_ballots, open_judge, unanswered
 from classify.placement import Placement, Verdict
-from classify.placing import Plan, plan_of, subjects_of
 from classify.plan import SMALL, Counted, Pilot, Planned, Terms
 from classify.questions import Ask, Question
 from classify.store import Cost, Store
+from classify.subjects import Plan, plan_of, subjects_of
 from mining.artifacts import Run
 from mining.extracted import Corpus
 from mining.extraction import SNIPPETS

@@ -22,8 +22,8 @@ from classify.evaluate import Evaluation
 from classify.evaluate import evaluate as evaluate_placements
 from classify.gate import gate_line
 from classify.gold import Gold, read_gold
+from classify.judging import OpenedJudge
 from classify.manual_tables import confused_types, table_4_3, table_4_4
-from classify.opening import OpenedJudge
 from classify.paper import write_paper
 from classify.pilot import plan as plan_by_pilot
 from classify.plan import Planned, Terms

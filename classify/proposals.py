@@ -12,8 +12,8 @@ from classify.classification import PLACEMENTS
 from classify.gold import KEY
 from classify.labels import checked_cases, checked_type
 from classify.placement import Category
-from classify.placing import SNIPPET_COLUMNS
 from classify.special_cases import SpecialCase, written
+from classify.subjects import SNIPPET_COLUMNS
 from classify.types import Proposal, known_signs, propose
 from mining.artifacts import Artifact, Run
 from mining.extracted import Corpus

@@ -13,12 +13,12 @@ import pandas as pd
 
 from classify.classification import PLACEMENTS, STORE
 from classify.evidence import placed_by
+from classify.judging import open_ballots, open_replay
 from classify.metrics import UNPLACED
-from classify.opening import open_ballots, open_replay
 from classify.placement import Verdict
-from classify.placing import placements, plan_of
 from classify.stopping import VotingRule
 from classify.store import Store
+from classify.subjects import placements, plan_of
 from classify.tables import table_4_1
 from classify.watching import watch
 from mining.artifacts import Run

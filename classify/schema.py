@@ -17,14 +17,14 @@ MOST_BYTES = 64 * 2**20
 """Of one text in a store. A longer one is damage: no answer and no prompt comes near it."""
 
 
-def connect(place: Path | str) -> sqlite3.Connection:
-    """Open a store; a ``str`` is a URI. Transactions are the caller's.
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a store. Transactions are the caller's.
 
     Raises sqlite3.DatabaseError if the file holds what lossplace did not make and what runs when
     lossplace reads or writes: triggers, views, virtual tables, tables with other columns. Further
     tables and indexes, as who reads the store may have added, are let be.
     """
-    connection = sqlite3.connect(place, isolation_level=None, uri=isinstance(place, str))
+    connection = sqlite3.connect(path, isolation_level=None)
     try:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES)
         connection.execute("PRAGMA trusted_schema = OFF")

@@ -12,10 +12,10 @@ from typing import Any
 
 from classify.classification import STORE
 from classify.judges import JudgeSettings
-from classify.opening import OpenedJudge, open_ballots, open_judge, unanswered
+from classify.judging import OpenedJudge, open_ballots, open_judge, unanswered
 from classify.placement import Placement
-from classify.placing import plan_of, subjects_of
 from classify.store import Store
+from classify.subjects import plan_of, subjects_of
 from mining.artifacts import Run
 from mining.extracted import Corpus
 from mining.study import Study

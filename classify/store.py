@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from classify.judges import Completion, JudgeSettings, Request
 from classify.migrations import MIGRATIONS
 from classify.questions import Question
-from classify.schema import connect
+from classify.schema import MOST_BYTES, connect
 from mining.errors import ArtifactError
 from mining.study import utc
 from mining.untrusted_json import json_of
@@ -105,7 +105,7 @@ class Store:
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._migrate()
         except sqlite3.DatabaseError as error:
-            raise self._damaged(error) from error
+            raise self._unusable(error) from error
 
     def __enter__(self) -> Store:
         """Return the store itself."""
@@ -194,17 +194,6 @@ class Store:
             )
         return added.rowcount
 
-    def all_votes(self, judge: JudgeSettings) -> Iterator[StoredVote]:
-        """Give every vote of a judge as it is stored, in the order of the keys."""
-        for row in self._read(
-            "SELECT prompt_sha256, question, code_sha256, messages, draw, text, finish_reason,"
-            " first_draw, prompt_tokens, output_tokens, seed"
-            " FROM votes JOIN prompts USING (prompt_sha256) WHERE judge_sha256 = ?"
-            " ORDER BY prompt_sha256, draw, max_tokens",
-            (judge.sha256,),
-        ):
-            yield StoredVote(*row)
-
     def fail(
         self,
         completion: Completion,
@@ -263,9 +252,10 @@ class Store:
     def costs(self, judge: JudgeSettings) -> Iterator[Cost]:
         """Give what each prompt cost that a judge voted on, over all runs.
 
-        The tokens of a prompt count once for each request, as its draws share them.
+        The tokens of a prompt count once for each request, as its draws share them. No vote may
+        be added meanwhile.
         """
-        rows = self._read(
+        rows = self._each(
             "SELECT prompt_sha256, question, code_sha256, length(messages), sum(votes), count(*),"
             " sum(prompt_tokens), sum(output_tokens) FROM prompts JOIN ("
             "  SELECT prompt_sha256, count(*) AS votes, max(prompt_tokens) AS prompt_tokens,"
@@ -344,13 +334,19 @@ class Store:
         self, query: str, values: tuple[object, ...] = (), types: tuple[type, ...] = ()
     ) -> list[tuple[Any, ...]]:
         """Return the rows of a query; SQLite itself lets any column hold any of its types."""
+        return list(self._each(query, values, types))
+
+    def _each(
+        self, query: str, values: tuple[object, ...], types: tuple[type, ...]
+    ) -> Iterator[tuple[Any, ...]]:
+        """Give the rows of a query one by one; nothing may be written meanwhile."""
         try:
-            rows = self._connection.execute(query, values).fetchall()
+            for row in self._connection.execute(query, values):
+                if not all(map(isinstance, row, types)):
+                    raise self._damaged("a value of a wrong type")
+                yield row
         except sqlite3.DatabaseError as error:
-            raise self._damaged(error) from error
-        if not all(isinstance(v, t) for row in rows for v, t in zip(row, types, strict=False)):
-            raise self._damaged("a value of a wrong type")
-        return rows
+            raise self._unusable(error) from error
 
     def _add_parties(
         self, prompts: Iterable[_Prompt], judge: JudgeSettings, template: Template | None
@@ -363,7 +359,7 @@ class Store:
         self._connection.executemany(
             "INSERT INTO prompts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " version = excluded.version, template_sha256 = excluded.template_sha256"
-            " WHERE template_sha256 = ''",
+            " WHERE template_sha256 = '' AND excluded.template_sha256 <> ''",
             [(*prompt, template.version, template.sha256) for prompt in prompts],
         )
 
@@ -377,13 +373,15 @@ class Store:
             if self._connection.in_transaction:
                 with suppress(sqlite3.DatabaseError):
                     self._connection.execute("ROLLBACK")
-            if type(error) is sqlite3.DatabaseError:  # what SQLite raises of a damaged file
-                raise self._damaged(error) from error
-            if isinstance(error, sqlite3.OperationalError):  # full, locked, or not to be written
+            if isinstance(error, sqlite3.DataError):
                 raise ArtifactError(
-                    f"Expected to write the store of votes at {self._path}, found that SQLite "
-                    f"cannot ({error}); make room or give access, and run the command again."
+                    f"Expected prompts and answers of at most {MOST_BYTES // 2**20} MiB for the "
+                    f"store of votes at {self._path}, found a longer one ({error}); lower "
+                    "corpus.max_file_bytes, and run all again."
                 ) from error
+            # any other subclass of these says that what is written is wrong, which is our mistake
+            if type(error) in (sqlite3.DatabaseError, sqlite3.OperationalError):
+                raise self._unusable(error) from error
             raise
 
     def _migrate(self) -> None:
@@ -405,7 +403,17 @@ class Store:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         return int(version)
 
-    def _damaged(self, error: Exception | str) -> ArtifactError:
+    def _unusable(self, error: BaseException) -> ArtifactError:
+        # full, locked, or not to be written; a text that is not UTF-8 has no code
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
+            return ArtifactError(
+                f"Expected to read and write the store of votes at {self._path}, found that "
+                f"SQLite cannot ({error}); make room or give access, and run the command again."
+            )
+        return self._damaged(error)
+
+    def _damaged(self, error: BaseException | str) -> ArtifactError:
         return ArtifactError(
             f"Expected a store of votes at {self._path}, found one that SQLite cannot use "
             f"({error}); restore it from a copy, or move it away to start anew."

@@ -10,7 +10,7 @@ from playwright.sync_api import sync_playwright
 
 from classify import pipeline
 from classify.classification import PLACEMENTS
-from mining.opening import begin, open_run
+from mining.opening import open_run, writing
 
 HERE = Path(__file__).parent
 SIZE = {"width": 1280, "height": 800}
@@ -19,10 +19,11 @@ SIZE = {"width": 1280, "height": 800}
 def main() -> None:
     """Run the study, write its report, and take two pictures of it."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        study, run = begin(*open_run(HERE.parent / "data/studies/sample.toml", Path(folder)))
-        for _ in pipeline.run_all(study, run):
-            pass
-        pipeline.report(study, run)
+        opened = open_run(HERE.parent / "data/studies/sample.toml", Path(folder))
+        with writing(*opened) as (study, run):
+            for _ in pipeline.run_all(study, run):
+                pass
+            pipeline.report(study, run)
         placed = run.read(PLACEMENTS)
         shown = placed[(placed["placement"] == "loss_in_model_runner")].iloc[0]["snippet_id"]
         browser = playwright.chromium.launch(

@@ -21,13 +21,16 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mining.errors import ArtifactError
+from mining.errors import ArtifactError, first_line
 from mining.locking import alone
 from mining.untrusted_json import json_of
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+STUDY = "study.json"
+"""In a run's folder: the study as it was run, flags included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +60,14 @@ class Run:
     def alone(self) -> Iterator[None]:
         """Keep other processes from writing here, and tidy up after killed ones.
 
-        Does nothing while there is no such folder. Raises as locking.alone.
+        A folder that is no run yet is the user's own, and is not tidied. Does nothing while there
+        is no such folder. Raises as locking.alone.
         """
         if not self.folder.is_dir():
             yield
             return
         with alone(self.folder) as is_new:
-            if is_new:
+            if is_new and self.path(STUDY).is_file():
                 for folder in (self.folder, *self.folder.iterdir()):
                     if folder.is_dir():
                         remove_left(folder)
@@ -87,7 +91,7 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ArtifactError(
                 f"Expected a sidecar of lossplace at {_sidecar(path)}, found something unreadable "
-                f"({_first_line(error)}); delete it and run the command again."
+                f"({first_line(error)}); delete it and run the command again."
             ) from error
 
     def is_done(self, name: str, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> bool:
@@ -162,7 +166,7 @@ class Run:
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             raise ArtifactError(
                 f"Expected a Parquet table at {self.path(name)}, found a damaged file "
-                f"({_first_line(error)}); delete it and run the command again."
+                f"({first_line(error)}); delete it and run the command again."
             ) from error
 
     def write(self, name: str, frame: pd.DataFrame, artifact: Artifact) -> None:
@@ -359,7 +363,3 @@ def _sidecar(path: Path) -> Path:
 def _plain(settings: Mapping[str, Any]) -> Any:
     """Return the settings as JSON reads them back, so that both sides compare equal."""
     return json.loads(json.dumps(settings, default=str))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -149,7 +149,7 @@ def make_clone(git: Git, url: str, folder: Path, wanted: Wanted, limits: Limits)
         clone = Clone(part, commit, wanted)
         if clone.size_bytes > limits.max_bytes:
             raise RefusedError(f"larger than the limit of {limits.max_bytes} bytes")
-        if folder.exists():  # of another state; whole, or not there under its name
+        with suppress(FileNotFoundError):  # of another state; whole, or not there under its name
             folder.rename(replaced)
         try:
             part.rename(folder)

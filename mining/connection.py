@@ -7,13 +7,11 @@ asks again after a 202, both without end. Here an answer comes whole and in time
 
 from __future__ import annotations
 
-import queue
 import re
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any
 
 import requests
 from github import Auth
@@ -23,11 +21,11 @@ from github.Requester import (
     Requester,
 )
 
+from mining.waiting import within
+
 MOST_BYTES = 64 * 2**20
 """Of an answer, unpacked; a page of a hundred results has about half a million."""
 _API_VERSION = "2022-11-28"
-
-T = TypeVar("T")
 
 
 class RedirectedError(Exception):
@@ -114,27 +112,3 @@ def _get(connection: _Http | _Https) -> _Answer:
         return _Answer(status, response.headers, content.decode())
     except UnicodeDecodeError:
         raise requests.RequestException("a text that is no UTF-8") from None
-
-
-def within(seconds: float, work: Callable[[], T]) -> T:
-    """Return what ``work`` does, or raise what it raises; TimeoutError after so many seconds.
-
-    It runs in a thread, which is left behind then: nothing else ends a look-up of a name, or a
-    read to which a byte comes now and then. It keeps no process from ending.
-    """
-    done: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            done.put((work(), None))
-        except BaseException as error:
-            done.put((None, error))
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        result, error = done.get(timeout=seconds)
-    except queue.Empty:
-        raise TimeoutError(f"nothing whole within {seconds:g} s") from None
-    if error is not None:
-        raise error
-    return result  # type: ignore[return-value]  # there was no error

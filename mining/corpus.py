@@ -74,7 +74,9 @@ class FoundFile:
 
 
 def files_of_folder(folder: Path, max_file_bytes: int, *, notebooks: bool) -> Iterator[FoundFile]:
-    """Give every file below a repository's folder, by path; links are seen, never followed.
+    """Give every file below a repository's folder; links are seen, never followed.
+
+    The files of a folder come in the order of their names, then those of its folders in theirs.
 
     A folder that cannot be read is given as one unreadable file, so that it does not vanish.
     """

@@ -32,3 +32,8 @@ class ArtifactError(LossplaceError):
 
 class ServiceError(LossplaceError):
     """GitHub, git or a model's server did not answer as expected."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says, in a line of at most 200 characters; its name if it is silent."""
+    return (str(error).splitlines() or [""])[0][:200] or type(error).__name__

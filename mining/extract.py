@@ -51,7 +51,10 @@ _OPENED = frozenset(k for k, node in _NODE_KINDS if node in _COMPOUND or node in
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """What one file holds, in the order of its text. ``broken``: the parser met an error."""
+    """What one file holds, in the order of its text.
+
+    ``broken``: the parser met an error, or scopes are nested too deeply to be read.
+    """
 
     snippets: tuple[Snippet, ...]
     classes: tuple[ClassDefinition, ...]

@@ -47,6 +47,7 @@ class Corpus:
         self._published = published
         self._opened = ExitStack()
         self._last: dict[str, tuple[tuple[int, list[str]], pa.Table]] = {}
+        self._code: tuple[str, RepositoryCode] | None = None
         for name in _OF_CORPUS if published is None else ():
             run.sha256(name)
 
@@ -56,7 +57,7 @@ class Corpus:
         return list(self._pieces[SNIPPETS])
 
     def snippets(self, repository: str) -> list[Snippet]:
-        """Return the snippets of a repository, by path and line.
+        """Return the snippets of a repository: its files as they were given, each by line.
 
         Raises ArtifactError if their texts were left out.
         """
@@ -89,16 +90,22 @@ class Corpus:
     def code(self, repository: str) -> RepositoryCode:
         """Return the texts of a repository's Python files, as they were when extracted.
 
-        Raises ArtifactError if they were left out.
+        Those of the last one are kept, with all that is derived from them. Raises ArtifactError
+        if they were left out.
         """
+        if self._code is not None and self._code[0] == repository:
+            return self._code[1]
+        self._code = None  # two are never held at once
         rows = list(self._rows(FILES, repository, ["commit", "path", "outcome", "text"]))
         if any(row["text"] is None and row["outcome"] in EXTRACTED_OUTCOMES for row in rows):
             raise self._left_out(repository)
-        return RepositoryCode(
+        code = RepositoryCode(
             repository,
             rows[0]["commit"] if rows else None,
             {row["path"]: row["text"] for row in rows if row["text"] is not None},
         )
+        self._code = repository, code
+        return code
 
     def _left_out(self, repository: str) -> ArtifactError:
         return ArtifactError(

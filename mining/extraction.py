@@ -100,15 +100,17 @@ SCHEMAS = {
 _REPEATED = frozenset({"repository", "commit", "path", "encoding", "outcome", "reason", "kind"})
 """Columns whose values come again and again, which Parquet then holds once."""
 
-_HELD_CHARACTERS = 4_000_000
+_HELD_CHARACTERS = 2_000_000
 """So much text of a repository is held at a time."""
 
-_ROW_GROUP_BYTES = 8_000_000
+_ROW_GROUP_BYTES = 4_000_000
 """A row group is written once it has so many. Each costs its writer some ten kilobytes of memory
 until the end, and each of its readers one: with one for each repository that was the largest part
 of what ten thousand repositories took."""
 
 _HELD_TABLES = 250
+"""So many small tables are joined to one: such a table is mostly what Arrow notes about it, and to
+join them one by one would copy the row group each time."""
 
 
 def files_of(place: Place, settings: CorpusSettings) -> Iterator[FoundFile]:
@@ -248,7 +250,6 @@ class _Table:
         if self.held_bytes >= _ROW_GROUP_BYTES:
             self.flush()
         elif len(self.held) >= _HELD_TABLES:
-            # a small table is mostly what Arrow notes about it, and keeps its part's file mapped
             self.held = [pa.concat_tables(self.held).combine_chunks()]
 
     def flush(self) -> None:
@@ -297,7 +298,9 @@ def _in_their_cells(
 def _with_outcome(file: SourceFile, extraction: Extraction) -> SourceFile:
     if extraction.broken and file.outcome is Outcome.EXTRACTED:
         file = dataclasses.replace(
-            file, outcome=Outcome.PARTIAL, reason="has syntax errors; read around them"
+            file,
+            outcome=Outcome.PARTIAL,
+            reason="has syntax errors, or is nested too deeply; read around them",
         )
     return dataclasses.replace(file, snippets=len(extraction.snippets))
 

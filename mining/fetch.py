@@ -36,20 +36,20 @@ def fetch_repositories(
     repositories: Mapping[str, str | None],
     settings: CorpusSettings,
     wait: Callable[[float, str], None] = wait,
-    scale: ScaleSettings | None = None,
+    *,
+    scale: ScaleSettings,
 ) -> tuple[dict[str, Clone | StoredClone], list[Dropped]]:
     """Fetch the code of each repository, and return the clones and what could not be had.
 
     ``repositories`` gives each one's commit (a full hash), or None for the one that the settings
     mean. A clone that is there already and holds what is wanted is kept. A repository that is
-    gone, private, empty or over a limit is dropped, with the reason. Both keep the order. With
-    ``scale`` a cluster fetches, each repository on one of its machines.
+    gone, private, empty or over a limit is dropped, with the reason. Both keep the order.
+    ``scale`` says whether a cluster fetches, each repository on one of its machines.
 
     Raises ServiceError if the host does not answer, for this repository nor for another;
     StudyError for a wrong ``clone_url``; ArtifactError if nothing can be written, or another
     process fetches into this run.
     """
-    scale = scale or ScaleSettings()
     protocols = _checked_protocols(settings.clone_url)
     check_git()
     git = Git(protocols)
@@ -105,7 +105,7 @@ class _Job:
             except SlowError as error:
                 return RefusedError(str(error)) if self.answers(repository) else error
             except UnansweredError as error:
-                if attempt == _ATTEMPTS:
+                if attempt == _ATTEMPTS or self.git.stopped:
                     return error
                 self.wait(4.0**attempt, f"{repository} was not fetched ({error})")
             except RefusedError as error:
@@ -163,7 +163,7 @@ class _Threads:
 
 def _engine(git: Git, settings: CorpusSettings, scale: ScaleSettings) -> Engine:
     if scale.engine == "ray":
-        return open_engine(scale.model_copy(update={"workers": settings.jobs}))
+        return open_engine(scale, at_once=settings.jobs)
     return _Threads(git, settings.jobs)
 
 
@@ -186,18 +186,13 @@ def _checked_protocols(clone_url: str) -> Sequence[str]:
     """Return the protocols by which a template's repositories may be fetched."""
     try:
         address = urlsplit(clone_url)
-        host, password = address.hostname, address.password
+        host = address.hostname
     except ValueError:
-        address, host, password = urlsplit(""), None, None
+        address, host = urlsplit(""), None
     protocols = (*_PROTOCOLS, "http") if host in _LOOPBACK else _PROTOCOLS
     if address.scheme not in protocols or "{repository}" not in clone_url:
         raise StudyError(
             "Expected corpus.clone_url such as https://github.com/{repository}.git, found "
             f"{clone_url!r}; it begins with https://, ssh:// or file://, and names {{repository}}."
-        )
-    if password is not None:
-        raise StudyError(
-            "Expected corpus.clone_url without a password, found one; "
-            "keep it in git's credential helper (git help credentials), where no artifact shows it."
         )
     return protocols

@@ -204,6 +204,11 @@ class Git:
             for process in self._running:
                 _end(process)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it starts nothing more."""
+        return self._stopped
+
     @contextmanager
     def _started(
         self, command: Sequence[str], stdout: IO[bytes] | int, trace: Path | None

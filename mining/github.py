@@ -410,11 +410,6 @@ def _address(base_url: str) -> str:
         fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         fits = False
-    if fits and "@" in parts.netloc:
-        raise StudyError(
-            "Expected search.base_url without a name or password in it, found some; leave them "
-            "out, and put a token into GITHUB_TOKEN."
-        )
     if not fits:
         raise StudyError(
             f"Expected search.base_url to be a web address such as https://api.github.com, "

@@ -8,6 +8,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from mining.errors import ArtifactError
@@ -51,26 +52,51 @@ def alone(folder: Path) -> Iterator[bool]:
             os.close(lock)
 
 
+@contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Keep others out of a folder, which must be there, for a moment; wait for them before.
+
+    That no lock can be had is said once, as by ``alone``.
+    """
+    opened = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _flock(opened, fcntl.LOCK_EX, folder)
+        yield
+    finally:
+        os.close(opened)
+
+
 def _lock(lock: int, folder: Path) -> bool:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return _flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, folder)
     except BlockingIOError:
         holder = os.pread(lock, 300, 0).decode("utf-8", "replace") or "another process"
         raise ArtifactError(
             f"Expected to write into {folder} alone, found another lossplace at work there "
             f"({holder}); wait for its end, or choose another folder with --run-dir."
         ) from None
+
+
+def _flock(opened: int, how: int, folder: Path) -> bool:
+    """Lock what is open; False where the file system knows no locks."""
+    try:
+        fcntl.flock(opened, how)
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        from mining.progress import say
-
-        say(
-            f"{folder} cannot be locked ({error.strerror}): take care that no other lossplace "
-            "writes there meanwhile"
-        )
+        _warn(folder, error.strerror)
         return False
     return True
+
+
+@cache
+def _warn(folder: Path, why: str) -> None:
+    from mining.progress import say
+
+    say(
+        f"{folder} cannot be locked ({why}): take care that no other lossplace writes there "
+        "meanwhile"
+    )
 
 
 def _let_go() -> None:

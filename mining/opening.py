@@ -6,13 +6,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from mining.artifacts import Run
+from mining.artifacts import STUDY, Run
 from mining.errors import InputError
 from mining.secrets import refuse_secrets
 from mining.study import Study, Weights, default_study, override, read_study, write_study
-
-STUDY = "study.json"
-"""In a run's folder: the study as it was run, flags included."""
 
 
 def open_run(
@@ -27,7 +24,8 @@ def open_run(
 
     ``study_path`` is a study file or the folder of a run, in which its study lies; without one,
     the study is that of the folder ``local``, all at defaults. Flags override the study. A run
-    is at ``run_dir``, or below ``runs/`` under the study's name. Raises StudyError.
+    is at ``run_dir``, or below ``runs/`` under the study's name. Raises StudyError, also if the
+    study holds a credential.
     """
     if study_path is not None and study_path.is_dir():
         run_dir = run_dir or study_path
@@ -39,6 +37,7 @@ def open_run(
         ranking={"weights": None if weights is None else Weights.parse(weights), "top": top},
         scale={"engine": None if ray is None else "ray", "address": ray},
     )
+    refuse_secrets(study)
     return study, Run(run_dir or Path("runs", study.name))
 
 
@@ -46,27 +45,18 @@ def open_run(
 def writing(study: Study, run: Run) -> Iterator[tuple[Study, Run]]:
     """Hold a run against other processes, and note the study in it, before a stage writes there.
 
-    Raises ArtifactError while another process writes there, and InputError as ``begin`` does.
+    Gives both back. Raises ArtifactError while another process writes there, InputError if the
+    folder cannot be written, or the local corpus is not there, and StudyError if the study holds a
+    credential; what is wrong with the study shows before anything is made.
     """
+    refuse_secrets(study)
     _check_corpus(study)
     with ExitStack() as held:
         with _writable(run):
             run.folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(run.alone())
-        yield begin(study, run)
-
-
-def begin(study: Study, run: Run) -> tuple[Study, Run]:
-    """Note the study in the run's folder, before a stage writes there; give both back.
-
-    Raises InputError if the folder cannot be written, or the local corpus is not there, and
-    StudyError if the study holds a credential.
-    """
-    refuse_secrets(study)
-    _check_corpus(study)
-    with _writable(run):
-        write_study(study, run.path(STUDY))
-    return study, run
+            write_study(study, run.path(STUDY))
+        yield study, run
 
 
 def _check_corpus(study: Study) -> None:

@@ -23,12 +23,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from mining.artifacts import Run
+from mining.artifacts import Run, settle
 from mining.errors import ArtifactError
 from mining.storage import Storage
 from mining.study import ScaleSettings
 
 _NAME = b"table"
+_END = b"lossplace"
+"""After the last table, so that no part that is cut is taken for a whole one."""
 _SUFFIX = ".arrow"
 
 
@@ -43,7 +45,7 @@ def open_parts(run: Run, scale: ScaleSettings, stage: str) -> Parts:
     here = f"{stage}.parts"
     if scale.storage is None:
         return Parts(str(run.path(here).resolve()))
-    return Parts(f"{scale.storage}/{run.folder.resolve().name}/{here}")
+    return Parts((Storage(scale.storage) / run.folder.resolve().name / here).address)
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,9 @@ class Parts:
                     named = table.replace_schema_metadata({_NAME: table_name})
                     with pa.ipc.new_stream(file, named.schema, options=options) as stream:
                         stream.write_table(named)
+                file.write(_END)
             if folder:
-                part.replace(folder / f"{key}{_SUFFIX}")
+                settle(part, folder / f"{key}{_SUFFIX}")
             else:
                 self._storage.put(part, f"{key}{_SUFFIX}")
         finally:
@@ -88,7 +91,7 @@ class Parts:
     def get(self, key: str) -> Iterator[tuple[str, pa.Table]]:
         """Give the tables of a part in the order in which they were put.
 
-        Raises ArtifactError if it is not there, though it was put.
+        Raises ArtifactError if it is not there, though it was put, or is damaged.
         """
         with ExitStack() as stack:
             try:
@@ -104,9 +107,23 @@ class Parts:
                     "machines share the run's folder, or set scale.storage."
                 ) from None
             stack.enter_context(file)
-            while file.tell() < file.size():
+            yield from self._tables(file)
+
+    def _tables(self, file: pa.NativeFile) -> Iterator[tuple[str, pa.Table]]:
+        try:
+            end = file.size() - len(_END)
+            file.seek(max(end, 0))
+            if file.read() != _END:
+                raise pa.ArrowInvalid("no end")
+            file.seek(0)
+            while file.tell() < end:
                 table = pa.ipc.open_stream(file).read_all()
                 yield table.schema.metadata[_NAME].decode(), table.replace_schema_metadata()
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise ArtifactError(
+                f"Expected in {self.address} what a worker left there, found a part that is "
+                f"damaged; delete {self.address} and run the command again."
+            ) from error
 
     def clear(self) -> None:
         """Remove all parts, and what a killed worker left of one."""

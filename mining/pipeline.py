@@ -31,6 +31,7 @@ from mining.fetch import fetch_repositories
 from mining.funnel import FUNNEL, funnel, funnel_lines
 from mining.ledger import LEDGER, ledger_lines
 from mining.pages import REPOSITORIES, SEARCH, search_settings
+from mining.parts import open_parts
 from mining.progress import track
 from mining.rank import (
     RANKING,
@@ -116,7 +117,7 @@ def fetch(study: Study, run: Run) -> list[str]:
     A local corpus is looked at anew each time: only a changed one makes later stages stale.
     """
     if study.corpus.local is not None:
-        _fetch_local(run, study.corpus.local, study)
+        _fetch_local(run, study.corpus.local.resolve(), study)
     else:
         _fetch_clones(run, study)
     reasons = run.read(CORPUS, ["reason"])["reason"]
@@ -138,16 +139,16 @@ def extract(study: Study, run: Run) -> list[str]:
         ready = corpus[corpus["reason"].isna()]
         places: Mapping[str, Place]
         if study.corpus.local is not None:
-            places, beside = local_repositories(study.corpus.local)
+            places, beside = local_repositories(study.corpus.local.resolve())
             dropped += beside
         else:
             places = _clones(run, ready, study)
-            if lacking := set(ready["repository"]) - set(places):
-                raise ArtifactError(
-                    f"Expected a clone of {min(lacking)} at the commit of {CORPUS}, for "
-                    f"{run.folder}, found nothing such ({len(lacking)} missing); "
-                    "run `lossplace fetch`, which gets it again."
-                )
+        if lacking := set(ready["repository"]) - set(places):
+            raise ArtifactError(
+                f"Expected the code of {min(lacking)} at the commit of {CORPUS}, for {run.folder}, "
+                f"found nothing such ({len(lacking)} missing); run `lossplace fetch`, which gets "
+                "or looks for it again."
+            )
         extract_corpus(
             run,
             [
@@ -161,6 +162,8 @@ def extract(study: Study, run: Run) -> list[str]:
             {CORPUS: run.sha256(CORPUS)},
             study.scale,
         )
+    elif study.scale.storage is None:  # what a kill after the last table has left
+        open_parts(run, study.scale, "extract").clear()
     files = run.read(FILES, ["outcome", "snippets"])
     outcomes = ", ".join(
         f"{count} {outcome}" for outcome, count in files["outcome"].value_counts().items()

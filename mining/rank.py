@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 
 from mining.artifacts import Artifact, Run
 from mining.clones import open_clones
+from mining.errors import LossplaceError
 from mining.extraction import SNIPPETS
 from mining.pages import REPOSITORIES, SEARCH, finished_search
 from mining.ranking import score
@@ -37,29 +39,33 @@ class Ahead:
     """What the repositories that entered are still in need of.
 
     Of ``entered``, ``extracted`` have ``snippets`` in ``snippets.parquet``; of the others,
-    ``fetched`` lie in the run's clones. ``snippets_each`` is the mean over all repositories
-    that are extracted, as a guess at the others; None where there are none.
+    ``fetched`` lie in the run's clones; None where those are in storage that is out of reach.
+    ``snippets_each`` is the mean over all repositories that are extracted, as a guess at the
+    others; None where there are none.
     """
 
     entered: int
     extracted: int
     snippets: int
-    fetched: int
+    fetched: int | None
     snippets_each: float | None
 
     def lines(self) -> list[str]:
         """Say it, in a line or none."""
         if not self.entered:
             return []
-        missing = self.entered - self.extracted - self.fetched
+        others = self.entered - self.extracted
         guess = ""
-        if self.snippets_each is not None and self.extracted < self.entered:
-            unknown = (self.entered - self.extracted) * self.snippets_each
+        if self.snippets_each is not None and others:
+            unknown = others * self.snippets_each
             guess = f"; the others may hold {unknown:,.0f} more, at {self.snippets_each:,.0f} each"
+        if self.fetched is None:
+            to_do = f"{others} not extracted (storage out of reach)"
+        else:
+            to_do = f"{self.fetched} only fetched, {others - self.fetched} not fetched"
         return [
             f"  of {self.entered} entered: {self.extracted} extracted "
-            f"({self.snippets} snippets to be placed), {self.fetched} only fetched, "
-            f"{missing} not fetched{guess}"
+            f"({self.snippets} snippets to be placed), {to_do}{guess}"
         ]
 
 
@@ -94,12 +100,15 @@ def ahead(run: Run, changes: pd.DataFrame, scale: ScaleSettings) -> Ahead:
     extracted = entered[entered.isin(snippets.index)]
     others = entered[~entered.isin(snippets.index)]
     clones = open_clones(run, scale)
-    there = clones.names()
+    fetched = None
+    with suppress(LossplaceError):  # ranking needs no network
+        there = clones.names()
+        fetched = sum(clones.name(name) in there for name in others)
     return Ahead(
         len(entered),
         len(extracted),
         int(snippets.reindex(extracted).sum()),
-        sum(clones.name(name) in there for name in others),
+        fetched,
         float(snippets.mean()) if len(snippets) else None,
     )
 

@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cache, cached_property
+from functools import cached_property
 
+_LEADING = re.compile(r"[ \t]*")
 _BLANK_LINE = re.compile(r"^[ \t]+$", re.MULTILINE)
 
 
@@ -171,7 +172,7 @@ def dedent(text: str) -> str:
         # no line of blanks alone: most often the first one has the margin of all, which is fast
         if not margin:
             return text
-        if _shallower_line(margin).search(text) is None:
+        if text.count("\n") == text.count(f"\n{margin}") + text.count("\n\n"):
             return text[len(margin) :].replace(f"\n{margin}", "\n")
     lines = _BLANK_LINE.sub("", text).split("\n")
     filled = [line for line in lines if line]
@@ -183,12 +184,7 @@ def dedent(text: str) -> str:
 
 
 def _leading(text: str) -> str:
-    return text[: len(text) - len(text.lstrip(" \t"))]
-
-
-@cache
-def _shallower_line(margin: str) -> re.Pattern[str]:
-    return re.compile(rf"\n(?!\n|{margin})")
+    return text[: _LEADING.match(text).end()]  # type: ignore[union-attr]
 
 
 def _sha256(text: str) -> str:

@@ -36,6 +36,12 @@ def refuse_secrets(study: Study) -> None:
     for key, address, instead in (
         ("search.base_url", study.search.base_url, "a token into GITHUB_TOKEN"),
         ("corpus.clone_url", study.corpus.clone_url, "it into git's own configuration"),
+        (
+            "scale.storage",
+            study.scale.storage or "",
+            "keys where the storage's own tools read them, "
+            "such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        ),
         *(
             ("judge.base_url", url, "a key into OPENAI_API_KEY")
             for url in ([urls] if isinstance(urls, str) else urls)

@@ -7,6 +7,7 @@ the machine's role; ``AWS_ENDPOINT_URL`` for what is not Amazon's).
 
 from __future__ import annotations
 
+import io
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -15,9 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from mining.errors import LossplaceError, ServiceError, StudyError
+from mining.errors import LossplaceError, ServiceError, StudyError, first_line
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -79,8 +79,8 @@ class Storage:
         """Open a file for reading. Raises FileNotFoundError if it is not there."""
         with _reaching(self.address):
             file = self._files.open(self._path(name), "rb")
-        with file:
-            yield file
+        with file, io.BufferedReader(_Reading(self.address, file)) as reading:
+            yield reading
 
     def get(self, name: str, file: Path) -> None:
         """Copy a file from there to this machine. Raises FileNotFoundError if it is not there."""
@@ -135,21 +135,30 @@ class Storage:
         return {"address": self.address}
 
 
-def checked_address(address: str) -> str:
-    """Return a storage address without a slash at its end; raises StudyError for a password in it.
+class _Reading(io.RawIOBase):
+    """A file in storage that says in one sentence why it cannot be read."""
 
-    The error does not say what it is.
-    """
-    try:
-        password = urlsplit(address).password
-    except ValueError:
-        password = None
-    if password is not None:
-        raise StudyError(
-            "Expected scale.storage without a password, found one; keep it in the environment "
-            "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://), where no artifact shows it."
-        )
-    return address.rstrip("/")
+    def __init__(self, address: str, file: IO[bytes]) -> None:
+        self._address = address
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with _reaching(self._address, is_there=False):
+            content = self._file.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
 
 
 @contextmanager
@@ -165,18 +174,13 @@ def _reaching(address: str, *, is_there: bool = True) -> Iterator[None]:
     except (ImportError, ValueError) as error:
         raise StudyError(
             f"Expected scale.storage such as s3://bucket/prefix, found {address} "
-            f"({_said(error)}); `pip install 'lossplace[ray]'` has what s3:// needs."
+            f"({first_line(error)}); `pip install 'lossplace[ray]'` has what s3:// needs."
         ) from error
     except Exception as error:  # each backend raises its own
         if is_there and isinstance(error, FileNotFoundError):
             raise
         raise ServiceError(
-            f"Expected to read and write {address}, found that it cannot be done ({_said(error)}); "
-            "check the address, the network and the credentials in the environment, and run the "
-            "command again: what is done stays."
+            f"Expected to read and write {address}, found that it cannot be done "
+            f"({first_line(error)}); check the address, the network and the credentials in the "
+            "environment, and run the command again: what is done stays."
         ) from error
-
-
-def _said(error: Exception) -> str:
-    line = (str(error).splitlines() or [""])[0][:200]
-    return line or type(error).__name__

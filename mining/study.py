@@ -24,7 +24,6 @@ from pydantic import (
 
 from mining.artifacts import write_atomically
 from mining.errors import StudyError
-from mining.storage import checked_address
 from mining.untrusted_json import json_of
 
 
@@ -272,12 +271,17 @@ class ScaleSettings(Section):
     """Of the Ray cluster: ``auto`` for the one at hand, ``local`` to start one on this machine."""
     storage: str | None = None
     """Where clones and parts are kept for all machines to see, as fsspec names it
-    (``s3://bucket/prefix``); unset: in the run's folder, which they then must share."""
+    (``s3://bucket/prefix``), or a folder; unset: in the run's, which they then must share."""
 
     @field_validator("storage")
     @classmethod
-    def _holds_no_password(cls, storage: str | None) -> str | None:
-        return storage and checked_address(storage)
+    def _ends_without_a_slash(cls, storage: str | None) -> str | None:
+        return storage and storage.rstrip("/")
+
+    @property
+    def storage_folder(self) -> Path | None:
+        """The storage, where it is the path of a folder."""
+        return Path(self.storage) if self.storage and "://" not in self.storage else None
 
 
 class Study(Section):
@@ -320,7 +324,8 @@ def read_study(path: Path) -> Study:
         ) from error
     except ValueError as error:  # of TOML, JSON or UTF-8
         raise StudyError(
-            f"Expected a study in {path}, found something that cannot be read ({error})."
+            f"Expected a study in {path}, found something that cannot be read ({error}); "
+            "correct it, or give the study file that it was made from."
         ) from error
     try:
         study = Study.model_validate({"name": path.stem, **fields})
@@ -364,6 +369,7 @@ def write_study(study: Study, path: Path) -> None:
         ("prompts", "folder", study.prompts.folder),
         ("placement", "loss_functions", study.placement.loss_functions),
         ("evaluation", "gold", study.evaluation.gold),
+        ("scale", "storage", study.scale.storage_folder),
     ):
         if place is not None:
             fields[section][key] = relative(place)
@@ -396,6 +402,9 @@ def _anchored(study: Study, folder: Path) -> Study:
     def anchor(path: Path | None) -> Path | None:
         return None if path is None else Path(os.path.normpath(folder / path))
 
+    storage = study.scale.storage
+    if (place := study.scale.storage_folder) is not None:  # absolute, since workers are elsewhere
+        storage = str((folder / place).resolve())
     return study.model_copy(
         update={
             "corpus": study.corpus.model_copy(
@@ -411,6 +420,7 @@ def _anchored(study: Study, folder: Path) -> Study:
             "evaluation": study.evaluation.model_copy(
                 update={"gold": anchor(study.evaluation.gold)}
             ),
+            "scale": study.scale.model_copy(update={"storage": storage}),
         }
     )
 

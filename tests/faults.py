@@ -18,13 +18,13 @@ from pathlib import Path
 
 from classify import cli
 from mining.artifacts import Run
-from mining.opening import begin
 from mining.pages import begin_search, finish_search, store_page
 from mining.study import Study
 from tests.mining.git_server import Host
 from tests.mining.github_server import item
 from tests.mining.test_pages import body
 from tests.mining.test_ranking import AS_OF
+from tests.opening import begin
 
 CODE = {
     "o/losses": {

@@ -9,8 +9,7 @@ import pytest
 from nbclient import NotebookClient
 
 from classify import pipeline
-from mining.artifacts import Run
-from mining.opening import STUDY
+from mining.artifacts import STUDY, Run
 from mining.pages import begin_search, finish_search, store_page
 from mining.rank import rank_repositories
 from mining.shipped import shipped

@@ -32,12 +32,13 @@ from classify.judges.openai import OpenAIJudge
 from mining.artifacts import Run
 from mining.errors import LossplaceError, ServiceError, StudyError
 from mining.github import search_all
-from mining.opening import begin
+from mining.opening import open_run
 from mining.study import JudgeStudySettings, SearchSettings, Study
 from tests.classify.judges.llm_server import LLMServer, Reply, completion, refusal
 from tests.classify.judges.test_openai import request
 from tests.mining.git_server import GitServer
 from tests.mining.github_server import Fault, GitHubServer, item
+from tests.opening import begin
 
 ROOT = Path(__file__).parents[1]
 MARK = "mArKeDsEcReT"
@@ -338,6 +339,7 @@ def test_a_proxy_that_cannot_be_reached_is_named_without_its_password(tmp_path, 
         ({"corpus": {"clone_url": f"https://ada:{MARK}@h/{{repository}}"}}, "corpus.clone_url"),
         ({"corpus": {"clone_url": f"ssh://git:{MARK}@h/{{repository}}"}}, "corpus.clone_url"),
         ({"search": {"base_url": f"https://{MARK}@h/api/v3"}}, "search.base_url"),
+        ({"search": {"base_url": f"https://ada:{MARK}@h/api/v3"}}, "search.base_url"),
         ({"judge": {"base_url": ["http://h/v1", f"http://a:{MARK}@h/v1"]}}, "judge.base_url"),
         ({"scale": {"storage": f"s3://{MARK}:{MARK}@bucket/x"}}, "scale.storage"),
         ({"judge": {"engine": {"hf_token": MARK}}}, "'hf_token'"),
@@ -350,6 +352,13 @@ def test_a_study_with_a_credential_is_refused_before_it_is_written(sections, key
         begin(study, Run(tmp_path / "run"))
     assert MARK not in str(caught.value)
     assert not list(tmp_path.rglob("*"))
+
+
+def test_a_study_with_a_credential_is_opened_by_no_command(tmp_path):
+    (tmp_path / "s.toml").write_text(f'[scale]\nstorage = "s3://{MARK}:{MARK}@bucket/x"\n')
+    with pytest.raises(StudyError, match=r"scale\.storage without a name or password") as caught:
+        open_run(tmp_path / "s.toml")
+    assert MARK not in str(caught.value)
 
 
 def test_a_study_may_name_the_user_of_ssh(tmp_path):

@@ -23,12 +23,12 @@ from mining.artifacts import Run
 from mining.errors import ServiceError
 from mining.fetch import fetch_repositories
 from mining.github import search_all
-from mining.opening import begin
 from mining.pages import REPOSITORIES, SEARCH
-from mining.study import CorpusSettings, SearchSettings, Study, override
+from mining.study import CorpusSettings, ScaleSettings, SearchSettings, Study, override
 from tests.classify.judges.llm_server import LLMServer, completion
 from tests.mining.git_server import GitServer, Host
 from tests.mining.github_server import GitHubServer, item
+from tests.opening import begin
 from tests.toxic_proxy import (
     Latency,
     LimitData,
@@ -316,8 +316,8 @@ def host(tmp_path):
 def fetch(folder, port, scheme="http", host="127.0.0.1", names=("ada/net",), **settings):
     url = f"{scheme}://{host}:{port}/{{repository}}.git"
     run = Run(folder)
-    wanted = CorpusSettings(clone_url=url, **settings)
-    return fetch_repositories(run, dict.fromkeys(names), wanted, Waits())
+    corpus, wanted = CorpusSettings(clone_url=url, **settings), dict.fromkeys(names)
+    return fetch_repositories(run, wanted, corpus, Waits(), scale=ScaleSettings())
 
 
 def port_of(server):

@@ -8,8 +8,8 @@ from classify.classification import PLACEMENTS
 from classify.errors import GoldError
 from classify.labelling import permalink
 from classify.labels import Queue
-from classify.placing import COLUMNS as PLACEMENT_COLUMNS
-from classify.placing import SNIPPET_COLUMNS
+from classify.subjects import COLUMNS as PLACEMENT_COLUMNS
+from classify.subjects import SNIPPET_COLUMNS
 from mining.artifacts import Run
 from mining.errors import ArtifactError
 from mining.extracted import Corpus

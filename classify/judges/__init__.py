@@ -136,3 +136,8 @@ def prompt_sha256(messages: Messages, apart: str = "") -> str:
     """Return the hash of a rendered prompt; see Ask for ``apart``."""
     text = json.dumps(messages, ensure_ascii=False) + apart
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def short_hash(sha256: str) -> int:
+    """Return 60 bits of a hash, which take a third of its memory and still tell all apart."""
+    return int(sha256[:15], 16)

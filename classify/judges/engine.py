@@ -54,6 +54,8 @@ _WHERE_AND_HOW_FAST = frozenset(
 batch does. Any other argument may change what the model is or reads, and so names the judge."""
 
 _COUNTS = ("tensor_parallel_size", "pipeline_parallel_size", "max_model_len", "max_num_seqs")
+MOST_READ = 2_000
+"""Characters of what a server or an engine says of an error; a reply may have 64 MiB."""
 _DTYPES = ("auto", "half", "float16", "bfloat16", "float", "float32")
 _OF_LLM = frozenset({"chat_template"})
 """Arguments of ``LLM`` that are none of the engine's."""
@@ -153,7 +155,8 @@ def without_folder(model: str) -> str:
 
 def brief(error: BaseException | str) -> str:
     """Return what an error says, in one line."""
-    return textwrap.shorten(str(error) or type(error).__name__, 300, placeholder=" ...")
+    said = str(error)[:MOST_READ] or type(error).__name__
+    return textwrap.shorten(said, 300, placeholder=" ...")
 
 
 def check_installed(engine: Mapping[str, Any]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
 from contextlib import AsyncExitStack, suppress
@@ -32,7 +31,7 @@ from openai import (
 from classify.errors import JudgeError
 from classify.judges import Answer, Completion, JudgeSettings, Messages, Request
 from classify.judges.client import BoundedClient
-from classify.judges.engine import without_folder
+from classify.judges.engine import brief, without_folder
 from classify.judges.replies import Facts, Reply, facts, may_refuse_several, too_long
 from classify.judges.sampling import DECISION_SCHEMA, sampling_text, structure
 from classify.judges.servers import NoServerError, Server, Servers
@@ -323,7 +322,7 @@ class OpenAIJudge:
         reason = " ".join(filter(None, parts))
         if self._key:
             reason = reason.replace(self._key, "***")
-        return textwrap.shorten(reason or type(error).__name__, 300, placeholder=" ...")
+        return brief(reason or type(error).__name__)
 
 
 def _proxy_for(url: httpx2.URL) -> str:

@@ -180,9 +180,11 @@ class _Pipeline:
 
         self._bundles = None
         with suppress(RayError):  # of a cluster that is gone
-            for engine in ray.get(self._open.engines.remote(), timeout=_LEAVING_S):
-                ray.kill(engine)
-            ray.kill(self._open)
+            try:
+                for engine in ray.get(self._open.engines.remote(), timeout=_LEAVING_S):
+                    ray.kill(engine)
+            finally:
+                ray.kill(self._open)
 
     def _judged(
         self, shortener: Shortener | None, engines: int, sequences: int, *, on_gpus: bool

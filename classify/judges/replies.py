@@ -20,6 +20,7 @@ from openai import (
 from pydantic import BaseModel, Field, ValidationError
 
 from classify.judges import Answer
+from classify.judges.engine import MOST_READ
 
 _TOO_LONG = re.compile(
     r"context[ _-]?(length|size|window)|(prompt|input)\b.{0,20} is too long|max_new_tokens",
@@ -37,9 +38,13 @@ class _Choice(BaseModel):
     finish_reason: str | None = None
 
 
+_Tokens = Annotated[int, Field(ge=0, lt=2**53)]
+"""A count that a store, and a number of JSON, can hold."""
+
+
 class _Usage(BaseModel):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: _Tokens | None = None
+    completion_tokens: _Tokens | None = None
 
 
 class Reply(BaseModel):
@@ -56,7 +61,9 @@ class Reply(BaseModel):
         try:
             return cls.model_validate_json(content)
         except ValidationError:
-            raise ValueError(f"the server's reply is no chat completion: {text}") from None
+            raise ValueError(
+                f"the server's reply is no chat completion: {text[:MOST_READ]}"
+            ) from None
 
     @property
     def prompt_tokens(self) -> int:

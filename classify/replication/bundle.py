@@ -22,7 +22,6 @@ from classify.classification import PLACEMENTS, STORE
 from classify.costs import COSTS
 from classify.evidence import Evidence, evidence
 from classify.paper import FOLDER as PAPER
-from classify.placing import names_known_loss
 from classify.prompts import read_prompts
 from classify.proposals import LABEL_TYPES, TYPES
 from classify.questions import Question
@@ -40,8 +39,10 @@ from classify.replication.documents import citation, environment, readme
 from classify.replication.manifest import write_manifest
 from classify.replication.verify import verify_folder
 from classify.schema import connect
+from classify.subjects import names_known_loss
 from classify.votes import decision
 from mining.artifacts import (
+    STUDY,
     Artifact,
     Run,
     beside,
@@ -55,7 +56,6 @@ from mining.frameworks import FRAMEWORKS
 from mining.funnel import FUNNEL
 from mining.ledger import LEDGER
 from mining.licenses import Licenses, licenses_of
-from mining.opening import STUDY
 from mining.pages import REPOSITORIES, SEARCH
 from mining.pipeline import CORPUS
 from mining.rank import RANKING, SENSITIVITY, SENSITIVITY_DRAWS
@@ -250,7 +250,7 @@ def _write_prompts(study: Study, folder: Path) -> dict[str, str]:
 
 def _facts(study: Study, package: Run, rests_on: Evidence, prompt_files: dict[str, str]) -> Facts:
     corpus, snippets = package.read(CORPUS), package.read(SNIPPETS, ["text"])
-    with closing(connect(f"file:{package.path(STORE)}?mode=ro")) as store:
+    with closing(connect(package.path(STORE))) as store:
         votes = pd.read_sql("SELECT * FROM counted_votes ORDER BY prompt_sha256, draw", store)
         (refused,) = store.execute("SELECT count(*) FROM failures").fetchone()
     votes = votes.groupby("prompt_sha256").head(rests_on.votes)

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from classify.evidence import Evidence
-from classify.placing import NamesLoss
 from classify.schema import connect
 from classify.store import Store
+from classify.subjects import NamesLoss
 from mining.artifacts import whole
 from mining.errors import ArtifactError
 from mining.records import Kind, Snippet

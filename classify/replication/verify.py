@@ -25,20 +25,19 @@ from classify.evidence import placed_by
 from classify.gate import RULES_GATE
 from classify.judges import Messages, prompt_sha256
 from classify.judges.replay import ReplayJudge
-from classify.opening import open_replay
+from classify.judging import open_replay
 from classify.paper import FOLDER as PAPER
-from classify.placing import Plan, names_known_loss, placements
 from classify.proposals import LABEL_TYPES, TYPES
 from classify.questions import Ask, Question
 from classify.replication.contents import ASKS, NAMES_LOSS
 from classify.replication.manifest import MANIFEST, differences
 from classify.store import Store
-from mining.artifacts import Run, file_sha256
+from classify.subjects import Plan, names_known_loss, placements
+from mining.artifacts import STUDY, Run, file_sha256
 from mining.errors import InputError, LossplaceError
 from mining.extracted import Corpus
 from mining.extraction import SNIPPETS
 from mining.frameworks import FRAMEWORKS
-from mining.opening import STUDY
 from mining.study import Study, read_study
 
 _FROM_TEXTS = (TYPES, LABEL_TYPES, FRAMEWORKS)

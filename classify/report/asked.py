@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from classify.ask import Ballots
 from classify.classification import STORE
 from classify.evidence import placed_by
-from classify.opening import OpenedJudge, open_ballots, open_replay
+from classify.judging import OpenedJudge, open_ballots, open_replay
 from classify.placement import Placement, Verdict
-from classify.placing import plan_of
 from classify.questions import Ask, Question
 from classify.store import Store
+from classify.subjects import plan_of
 from classify.votes import reading
 from mining.artifacts import Run
 from mining.errors import ArtifactError

@@ -6,6 +6,8 @@ what comes of it is left as a part (see mining.parts), so that results here are 
 
 from __future__ import annotations
 
+import pickle
+import traceback
 from collections.abc import Callable, Generator, Sequence
 from typing import Protocol, TypeVar
 
@@ -13,6 +15,9 @@ from mining.study import ScaleSettings
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+NO_SURVIVOR = "no process that worked on it survived"
+"""Why an item is lost, by any engine, so that what is written of it is equal."""
 
 
 class Engine(Protocol):
@@ -30,15 +35,26 @@ class Engine(Protocol):
         ...
 
 
-def open_engine(settings: ScaleSettings) -> Engine:
+def open_engine(settings: ScaleSettings, at_once: int | None = None) -> Engine:
     """Return the engine that a study names. Nothing is started before there is work.
 
+    ``at_once`` items are worked on at a time where this is not what the settings say of workers.
     Raises StudyError where its package is missing.
     """
     if settings.engine == "ray":
         from mining.engines.ray import RayCluster
 
-        return RayCluster(settings)
+        return RayCluster(settings, at_once)
     from mining.engines.processes import Processes
 
-    return Processes(settings.workers)
+    return Processes(at_once or settings.workers)
+
+
+def portable(error: Exception) -> Exception:
+    """Return an error that can be pickled, with its traceback as a note."""
+    try:
+        copied: Exception = pickle.loads(pickle.dumps(error))
+    except Exception:
+        copied = RuntimeError(f"{type(error).__name__}: {error}")
+    copied.add_note(traceback.format_exc())
+    return copied

@@ -8,14 +8,18 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Container, Generator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, TypeVar
+
+from mining.engines import NO_SURVIVOR, portable
+from mining.errors import ServiceError
+from mining.progress import say
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -26,7 +30,13 @@ _ALONE_S = 1.0
 _AHEAD = 1000
 """So many items may be done before the first one that is not; bounds what is held here."""
 
+_QUEUED = 2
+"""Items that a worker has, so that it need not wait until the results are asked for."""
+
 _ATTEMPTS = 2
+
+_UNFIT = 1
+"""The status with which Python itself ends, at an error that nobody catches."""
 
 # not multiprocessing.Process, which would import the main module anew: a user's own script
 _COMMAND = "from mining.engines.processes import serve; serve({0}, {1})"
@@ -59,7 +69,7 @@ class Processes:
 
 @dataclass(slots=True, eq=False)
 class _Worker:
-    """A process, the pipe to it, and the number of the item that it works on.
+    """A process, the pipe to it, and the numbers of its items: the first is worked on.
 
     ``life`` is never written to: its end tells the process that this one has ended.
     """
@@ -67,11 +77,11 @@ class _Worker:
     process: subprocess.Popen[bytes]
     pipe: Connection
     life: Connection
-    item: int | None = None
+    items: deque[int] = field(default_factory=deque)
 
 
 class _Pool:
-    """Worker processes, each given one item at a time."""
+    """Worker processes, each given a few items at a time."""
 
     def __init__(self, work: Callable[[Any], Any], workers: int) -> None:
         self._work = work
@@ -89,44 +99,51 @@ class _Pool:
     def map(self, items: Sequence[T], lost: Callable[[T, str], R]) -> Generator[R]:
         """Give the results in order; see Engine."""
         results: dict[int, R] = {}
-        deaths: Counter[int] = Counter()
+        waiting = deque(range(len(items)))
         suspects: deque[int] = deque()  # whose worker died; each is tried again with none beside
-        first_new = 0
+        deaths: Counter[int] = Counter()
         for number in range(len(items)):
             while number not in results:
-                for worker in self._workers:
-                    busy = {each.item for each in self._workers if each.item is not None}
-                    if worker.item is not None or busy & deaths.keys():
-                        continue
-                    if suspects and not busy:
+                while worker := self._free(suspects, deaths):
+                    if suspects:
                         self._give(worker, suspects.popleft(), items)
-                    elif not suspects and first_new < min(len(items), number + _AHEAD):
-                        self._give(worker, first_new, items)
-                        first_new += 1
+                    elif waiting and waiting[0] < number + _AHEAD:
+                        self._give(worker, waiting.popleft(), items)
+                    else:
+                        break
                 for worker in self._ready():
-                    item, worker.item = worker.item, None
-                    assert item is not None
+                    item = worker.items.popleft()
                     try:
                         results[item] = _received(worker.pipe)
                     except EOFError:
-                        reason = self._replace(worker)
+                        waiting.extendleft(reversed(worker.items))
+                        self._replace(worker)
                         deaths[item] += 1
                         if deaths[item] < _ATTEMPTS:
                             suspects.append(item)
                         else:
-                            results[item] = lost(items[item], reason)
+                            results[item] = lost(items[item], NO_SURVIVOR)
                     else:
                         del deaths[item]
             yield results.pop(number)
 
+    def _free(self, suspects: Collection[int], deaths: Container[int]) -> _Worker | None:
+        """Return a worker that can be given an item, if there is one."""
+        worker = min(self._workers, key=lambda each: len(each.items))
+        under_way = [item for each in self._workers for item in each.items]
+        alone = suspects or any(item in deaths for item in under_way)
+        if len(worker.items) == _QUEUED or (alone and under_way):
+            return None
+        return worker
+
     def _give(self, worker: _Worker, number: int, items: Sequence[Any]) -> None:
-        worker.item = number
+        worker.items.append(number)
         with suppress(BrokenPipeError):  # it has died, and its end of the pipe will say so
             worker.pipe.send(items[number])
 
     def _ready(self) -> list[_Worker]:
         """Wait until a worker has a result, or has died."""
-        by_pipe = {each.pipe: each for each in self._workers if each.item is not None}
+        by_pipe = {each.pipe: each for each in self._workers if each.items}
         return [by_pipe[pipe] for pipe in wait(list(by_pipe)) if isinstance(pipe, Connection)]
 
     def _start(self) -> _Worker:
@@ -137,10 +154,11 @@ class _Pool:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process = subprocess.Popen(
-                [sys.executable, "-c", _COMMAND.format(*ends)],
+                # -P: the current folder, which may be a repository under study, has no modules
+                [sys.executable, "-P", "-c", _COMMAND.format(*ends)],
                 pass_fds=ends,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={**os.environ, "PYTHONPATH": _module_path()},
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -155,12 +173,25 @@ class _Pool:
         worker.life.close()
         return worker.process.wait()
 
-    def _replace(self, worker: _Worker) -> str:
-        """Start another process in place of one that died, and say how it did."""
+    def _replace(self, worker: _Worker) -> None:
+        """Start another process in place of one that died, and say how it did.
+
+        Raises ServiceError if none could do the work.
+        """
         status = self._end(worker)
-        self._workers[self._workers.index(worker)] = self._start()
+        if status == _UNFIT:
+            raise ServiceError(
+                "Expected worker processes that can do the work, found one that ended with status "
+                f"{status} (see above); mend that and run the command again: what is done stays."
+            )
         how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
-        return f"the process that worked on it ended {how}, twice"
+        say(f"a worker process ended {how}; another one takes its place")
+        self._workers[self._workers.index(worker)] = self._start()
+
+
+def _module_path() -> str:
+    """Return where a worker finds modules: where this process does, wherever each of them is."""
+    return os.pathsep.join(str(Path(folder).resolve()) for folder in sys.path if folder)
 
 
 def serve(pipe: int, life: int) -> None:
@@ -174,8 +205,7 @@ def serve(pipe: int, life: int) -> None:
             try:
                 result = (True, work(item))
             except Exception as error:
-                error.add_note(traceback.format_exc())
-                result = (False, error)
+                result = (False, portable(error))
             connection.send(result)
 
 
@@ -189,7 +219,7 @@ def _received(pipe: Connection) -> Any:
     """Return a result, or raise what was raised in its place; EOFError if the worker died."""
     try:
         ended_well, result = pipe.recv()
-    except ConnectionResetError as error:
+    except OSError as error:  # also where it died within a message
         raise EOFError from error
     if not ended_well:
         raise result

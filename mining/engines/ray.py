@@ -14,7 +14,6 @@ import re
 import signal
 import socket
 import threading
-import traceback
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from enum import IntEnum
@@ -22,8 +21,10 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
+from mining.engines import NO_SURVIVOR, portable
 from mining.errors import LossplaceError, ServiceError, StudyError
 from mining.study import ScaleSettings
+from mining.waiting import within
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -46,8 +47,11 @@ _HOST_AND_PORT = re.compile(r"([^/\s]+):(\d{1,5})")
 class RayCluster:
     """An engine of a cluster's workers: one for each core, or as many as the settings say."""
 
-    def __init__(self, settings: ScaleSettings) -> None:
-        """Take the settings. Raises StudyError without Ray, or for what is no address of one."""
+    def __init__(self, settings: ScaleSettings, at_once: int | None = None) -> None:
+        """Take the settings; see open_engine.
+
+        Raises StudyError without Ray, or for what is no address of a cluster.
+        """
         if find_spec("ray") is None:
             raise StudyError(
                 "Expected Ray for scale.engine ray (--ray), found it not installed; "
@@ -60,6 +64,7 @@ class RayCluster:
                 f"10.0.0.1:6379, found {address!r}."
             )
         self._settings = settings
+        self._at_once = at_once or settings.workers
 
     def map(
         self, work: Callable[[T], R], items: Sequence[T], lost: Callable[[T, str], R]
@@ -96,7 +101,7 @@ class RayCluster:
         import ray.data
 
         rows = [{"item": pickle.dumps(item)} for item in items]
-        workers = self._settings.workers
+        workers = self._at_once
         each: Any = attempt  # Ray's types know of no further arguments
         done: Any = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             each,
@@ -135,23 +140,13 @@ def attempt(row: dict[str, Any], work: bytes, of_version: str) -> dict[str, Any]
     if version("lossplace") != of_version:
         ending, result = Ending.UNFIT, _unfit(version("lossplace"), of_version)
     elif number >= _ATTEMPTS:
-        ending, result = Ending.LOST, f"the processes that worked on it died, {number} times"
+        ending, result = Ending.LOST, NO_SURVIVOR
     else:
         try:
             result = pickle.loads(work)(pickle.loads(row["item"]))
         except Exception as error:
-            ending, result = Ending.RAISED, _portable(error)
+            ending, result = Ending.RAISED, portable(error)
     return {"ending": int(ending), "result": pickle.dumps(result)}
-
-
-def _portable(error: Exception) -> Exception:
-    """Return an error that can be pickled, with its traceback as a note."""
-    try:
-        copied: Exception = pickle.loads(pickle.dumps(error))
-    except Exception:
-        copied = RuntimeError(f"{type(error).__name__}: {error}")
-    copied.add_note(traceback.format_exc())
-    return copied
 
 
 def _unfit(found: str, wanted: str) -> str:
@@ -184,7 +179,7 @@ def join(settings: ScaleSettings) -> None:
             )
         else:
             _check_answer(settings.address)
-            _within(_START_S, lambda: ray.init(settings.address, **quiet))
+            within(_START_S, lambda: ray.init(settings.address, **quiet))
     except (RuntimeError, ValueError, OSError, SystemExit) as error:
         raise _failed(settings.address, str(error)) from error
     finally:
@@ -204,25 +199,6 @@ def _check_answer(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), _ANSWER_S).close()
     except (OSError, OverflowError) as error:
         raise _failed(address, str(error)) from error
-
-
-def _within(seconds: float, act: Callable[[], object]) -> None:
-    """Do something that may never end; then raise TimeoutError."""
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            act()
-        except BaseException as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        raise TimeoutError(f"no answer within {seconds:g} s")
-    if failures:
-        raise failures[0]
 
 
 def _failed(address: str, reason: str) -> LossplaceError:

@@ -10,9 +10,9 @@ import pytest
 from classify import cli
 from mining import pipeline as mining
 from mining.artifacts import Run
-from mining.opening import begin
 from mining.study import Study, override
 from tests.classify.judges.llm_server import LLMServer, completion, refusal
+from tests.opening import begin
 
 FILES = {
     "o__one/train.py": (

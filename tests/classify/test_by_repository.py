@@ -14,16 +14,18 @@ from classify.classification import PLACEMENTS, STORE, classify
 from classify.costs import COSTS, PrintedAsks, costs_of
 from classify.errors import BudgetSpentError, JudgeError
 from classify.gate import RULES_GATE
-from classify.opening import open_ballots, open_rules
-from classify.placing import placements, plan_of
+from classify.judging import open_ballots, open_rules
 from classify.standing import dry_run
 from classify.store import Store
+from classify.subjects import placements, plan_of
 from mining import pipeline as mining
 from mining.artifacts import Run
 from mining.engines.processes import Processes
 from mining.extracted import Corpus
-from mining.opening import begin
+from mining.extraction import FILES
 from mining.study import Study, override
+from tests.classify.stored import all_votes
+from tests.opening import begin
 
 NET = """
 import torch.nn as nn
@@ -86,7 +88,7 @@ def ruled(extracted, tmp_path):
 
 
 def votes(store, study, run):
-    return list(store.all_votes(open_rules(study, Corpus(run)).judge.settings))
+    return all_votes(store, open_rules(study, Corpus(run)).judge.settings)
 
 
 def stored(study, run):
@@ -159,6 +161,37 @@ def test_what_other_settings_ask_again_is_stored_once(ruled):
     assert line.endswith("snippets placed (nothing to ask, all was done)")
 
 
+@pytest.mark.parametrize("name", [COSTS, PLACEMENTS])
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"PAR1")])
+def test_a_table_that_is_gone_or_damaged_is_written_again(ruled, name, spoil):
+    study, run = ruled
+    classify(study, run)
+    whole = run.path(name).read_bytes()
+    spoil(run.path(name))
+    assert classify(study, Run(run.folder)) is not None
+    assert run.path(name).read_bytes() == whole
+
+
+def test_what_is_done_needs_no_storage(ruled):
+    study, run = ruled
+    classify(study, run)
+    assert classify(override(study, scale={"storage": "nowhere://bucket"}), run) is None
+
+
+def test_the_gate_and_the_rules_read_a_repository_once(ruled, monkeypatch):
+    study, run = ruled
+    read = Counter()
+    rows = Corpus._rows
+
+    def counted(corpus, name, repository, columns):
+        read[repository] += name == FILES
+        return rows(corpus, name, repository, columns)
+
+    monkeypatch.setattr(Corpus, "_rows", counted)
+    classify(override(study, savings={"rules_gate": True}), run)
+    assert read == dict.fromkeys(REPOSITORIES, 1)
+
+
 class Loses:
     """An engine whose workers all die on some repositories."""
 
@@ -195,6 +228,7 @@ def test_a_budget_of_time_ends_between_repositories_and_the_next_run_goes_on(rul
     study, run = ruled
     with pytest.raises(BudgetSpentError, match="every vote is kept"):
         classify(study, run, budget=Budget(max_hours=1e-12))
+    assert by_repository._opened.cache_info().currsize == 0
     kept = stored(study, run)
     assert kept
     spent = classify(study, run)

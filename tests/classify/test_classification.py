@@ -10,8 +10,8 @@ from classify.classification import PLACEMENTS, STORE, classify
 from classify.costs import COSTS
 from classify.errors import BudgetSpentError, JudgeError
 from classify.gate import RULES_GATE
-from mining.opening import begin
 from mining.study import override
+from tests.opening import begin
 
 PLACED = {
     ("o/one", "loss_of"): "loss_unknown",

@@ -25,8 +25,9 @@ from classify.pipeline import run_all
 from classify.placement import Category
 from classify.special_cases import SpecialCase
 from classify.types import UnknownType
-from mining.opening import begin, open_run
+from mining.opening import open_run
 from mining.records import Kind, Snippet
+from tests.opening import begin
 
 CODE = """\
 import torch.nn as nn

@@ -1,19 +1,8 @@
 """Two commands in one run: who writes is alone, who reads goes on beside."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-HOLD = """
-import sys
-from pathlib import Path
-from mining.locking import alone
-with alone(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
+from tests.holding import holding
 
 
 @pytest.fixture
@@ -23,16 +12,8 @@ def held(tmp_path):
     (tmp_path / "corpus" / "o__one").mkdir(parents=True)
     (tmp_path / "corpus" / "o__one" / "a.py").write_text("def a(): pass\n")
     (tmp_path / "s.toml").write_text('[corpus]\nlocal = "corpus"\n')
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, tmp_path / "run"],
-        cwd=Path(__file__).parents[2],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout.readline() == b"held\n"
-    yield process
-    process.kill()
-    process.communicate()
+    with holding(tmp_path / "run") as process:
+        yield process
 
 
 WRITES = ["run", "search", "rank", "fetch", "extract", "plan", "classify", "paper", "types"]

@@ -7,8 +7,8 @@ import pytest
 from classify import pipeline
 from classify.classification import PLACEMENTS, STORE
 from classify.errors import MissingVoteError
-from classify.placing import COLUMNS
 from classify.store import Store
+from classify.subjects import COLUMNS
 from mining.artifacts import Run
 from mining.study import Study, override, write_study
 

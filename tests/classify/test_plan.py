@@ -23,14 +23,14 @@ from classify.forecast import (
     shared,
 )
 from classify.judges import Answer, Completion, JudgeSettings
-from classify.opening import open_replay
+from classify.judging import open_replay
 from classify.pilot import plan
 from classify.plan import Terms
 from classify.questions import Question
 from mining import pipeline as mining
 from mining.artifacts import Run
-from mining.opening import begin
 from mining.study import Study, override
+from tests.opening import begin
 
 R, D, T, M = Question
 NO_TERMS = Terms()

@@ -13,6 +13,7 @@ from classify.questions import Ask, Question
 from classify.store import Failure, Store, Template, stored_votes
 from mining.errors import ArtifactError
 from mining.records import Kind, Snippet
+from tests.classify.stored import all_votes
 
 JUDGE = JudgeSettings("vllm", {"model": "m", "temperature": 0.7}, "vllm 0")
 SNIPPET = Snippet("o/n", None, "p.py", 1, 1, Kind.FUNCTION, "f", None, "def f(): pass")
@@ -51,7 +52,7 @@ def test_many_votes_are_kept_at_once_as_one_by_one_and_none_twice(tmp_path):
         assert many.add_all(votes[1:], JUDGE) == 3
         assert many.add_all(votes, JUDGE) == 1
         assert many.add_all(votes, JUDGE) == 0
-        assert list(many.all_votes(JUDGE)) == list(one.all_votes(JUDGE)) == sorted(votes)
+        assert all_votes(many, JUDGE) == all_votes(one, JUDGE) == sorted(votes)
         assert list(many.costs(JUDGE)) == list(one.costs(JUDGE))
         assert many.failures(JUDGE) == {}
 
@@ -268,6 +269,28 @@ def test_a_store_that_cannot_grow_is_one_sentence_and_keeps_what_it_has(tmp_path
         with pytest.raises(ArtifactError, match="disk is full"):
             store.add(completion("b" * 100_000, prompt="other"), JUDGE)
         assert texts(store) == ["a"]
+
+
+def test_a_text_that_is_too_long_is_one_sentence(tmp_path):
+    with Store(tmp_path / "v.sqlite") as store:
+        store._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 10_000)
+        with pytest.raises(ArtifactError, match=r"lower corpus\.max_file_bytes"):
+            store.add(completion("b" * 20_000), JUDGE)
+        assert texts(store) == []
+
+
+def test_a_store_that_cannot_be_opened_is_not_called_damaged(tmp_path):
+    with pytest.raises(ArtifactError, match=r"unable to open.*give access"):
+        Store(tmp_path)
+
+
+def test_votes_that_are_there_are_not_written_again(tmp_path):
+    votes = list(stored_votes(completion("a", "b")))
+    with Store(tmp_path / "v.sqlite") as store:
+        store.add_all(votes, JUDGE)
+        written = store._connection.total_changes
+        store.add_all(votes, JUDGE)
+        assert store._connection.total_changes == written
 
 
 def test_a_file_that_is_no_store_is_refused(tmp_path):

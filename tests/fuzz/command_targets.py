@@ -86,7 +86,7 @@ def _finished() -> Path:
     shutil.copytree(source, corpus / source.name)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         from classify.pipeline import run_all
-        from mining.opening import begin
+        from tests.opening import begin
 
         for _ in run_all(*begin(*open_run(None, folder / "run", corpus))):
             pass

@@ -64,12 +64,20 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Started:
+    """A command's process; ``mark`` stands in its environment, and in that of its children."""
+
+    process: subprocess.Popen[bytes]
+    mark: str
+
+
 def start(
     command: Command,
     place: Path,
     steered: Mapping[str, object],
     program: Sequence[str] = PROGRAM,
-) -> subprocess.Popen[bytes]:
+) -> Started:
     """Start a command in a session of its own; what it says goes to files beside the place."""
     environment = {
         **os.environ,
@@ -93,17 +101,15 @@ def start(
     assert process.stdin is not None
     process.stdin.write(command.keys.encode())
     process.stdin.close()
-    process.mark = environment[_MARK]  # type: ignore[attr-defined]
-    return process
+    return Started(process, environment[_MARK])
 
 
-def end(process: subprocess.Popen[bytes], place: Path, started: float) -> Ended:
-    """Wait for a process's end, and for that of its children for a while."""
-    status = process.wait()
+def end(command: Started, place: Path, started: float) -> Ended:
+    """Wait for a command's end, and for that of its children for a while."""
+    status = command.process.wait()
     ended = time.monotonic()
-    mark = process.mark  # type: ignore[attr-defined]
     outlived_s = 0.0
-    while (left := survivors(mark)) and outlived_s < _PATIENCE_S:
+    while (left := survivors(command.mark)) and outlived_s < _PATIENCE_S:
         time.sleep(0.01)
         outlived_s = time.monotonic() - ended
     said = place.with_name(f"{place.name}.said").read_text("utf-8", "replace")
@@ -147,29 +153,29 @@ def kill_after(
 ) -> Ended:
     """Run a command that gets a signal after a time; its whole ``group`` as from a terminal."""
     started = time.monotonic()
-    process = start(command, place, {})
-    return kill_when(lambda: time.monotonic() > started + seconds, process, place, number, group)
+    begun = start(command, place, {})
+    return kill_when(lambda: time.monotonic() > started + seconds, begun, place, number, group)
 
 
 def kill_when(
     ready: Callable[[], bool],
-    process: subprocess.Popen[bytes],
+    command: Started,
     place: Path,
     number: int,
     group: bool = False,
 ) -> Ended:
-    """Send a signal to a process once something is so, unless it ends before."""
+    """Send a signal to a command's process once something is so, unless it ends before."""
     started = time.monotonic()
     while not ready():
-        if process.poll() is not None:
-            return end(process, place, started)
+        if command.process.poll() is not None:
+            return end(command, place, started)
         time.sleep(0.002)
     sent = time.monotonic()
     if group:
-        os.killpg(process.pid, number)
+        os.killpg(command.process.pid, number)
     else:
-        process.send_signal(number)
-    ended = end(process, place, started)
+        command.process.send_signal(number)
+    ended = end(command, place, started)
     return replace(ended, took_s=started + ended.ran_s - sent)
 
 

@@ -47,10 +47,10 @@ class Stop:
             return kill_after(command, place, self.seconds, self.number, group=self.group)
         assert self.votes is not None
         first, wanted = len(world.model.paid), self.votes
-        process = start(command, place, {})
+        begun = start(command, place, {})
         return kill_when(
             lambda: len(world.model.paid) >= first + wanted,
-            process,
+            begun,
             place,
             self.number,
             self.group,

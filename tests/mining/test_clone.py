@@ -69,6 +69,21 @@ def objects(folder):
     return {line.split()[0] for line in said.splitlines()}
 
 
+def test_another_machine_that_takes_the_old_one_away(fetch, host, monkeypatch):
+    origin = host.add("net", {"a.py": MODEL})
+    old = fetch("net")
+    host.commit(origin, {"a.py": b"new"})
+    rename = Path.rename
+
+    def late(path, target):
+        if path == old.folder:
+            rename(path, path.with_name("taken"))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    assert files(fetch("net"))["a.py"].content == b"new"
+
+
 def test_only_code_comes_and_every_name_is_known(fetch, host):
     origin = host.add("net", {"a.py": MODEL, "src/b.py": b"", "README.md": b"#", "n.ipynb": b"{}"})
     clone = fetch("net")

@@ -78,6 +78,19 @@ def test_counts_add_up(run):
     assert sum(outcomes.values()) == len(files)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["def f(:\n    pass\n", "".join("    " * depth + "def f():\n" for depth in range(300))],
+    ids=["broken", "deep"],
+)
+def test_a_file_read_in_part_says_why(text, tmp_path):
+    repositories = write(tmp_path, {"o/one": {"a.py": text.encode()}})
+    tables = list(extract_source(repositories[0], CorpusSettings()))
+    (file,) = [row for name, table in tables if name == FILES for row in table.to_pylist()]
+    assert file["outcome"] == "partial"
+    assert file["reason"] == "has syntax errors, or is nested too deeply; read around them"
+
+
 def test_what_left_the_flow_is_recorded(run):
     dropped = run.read(DROPPED)
     assert dropped.to_dict("records") == [

@@ -2,6 +2,7 @@
 
 import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ from mining.clones import CLONES
 from mining.errors import ArtifactError
 from mining.extraction import DROPPED, FILES, SNIPPETS
 from mining.pipeline import CORPUS
-from mining.study import CorpusSettings, Study
+from mining.study import CorpusSettings, Study, override
 from tests.mining.git_server import GitServer, Host, git
 
 LOSS = b"def loss(a, b):\n    return (a - b) ** 2\n"
@@ -52,6 +53,42 @@ def study(server, **corpus):
 
 def mine(study, run):
     return [*pipeline.fetch(study, run), *pipeline.extract(study, run)]
+
+
+@pytest.fixture
+def local(tmp_path):
+    for name in ("o__one", "o__two"):
+        (tmp_path / "corpus" / name).mkdir(parents=True)
+        (tmp_path / "corpus" / name / "a.py").write_bytes(LOSS)
+    return Study(name="s", corpus=CorpusSettings(local=tmp_path / "corpus"))
+
+
+def test_a_local_repository_that_is_gone_meanwhile(local, run):
+    pipeline.fetch(local, run)
+    shutil.rmtree(local.corpus.local / "o__two")
+    with pytest.raises(ArtifactError, match=r"the code of o/two .* run `lossplace fetch`"):
+        pipeline.extract(local, run)
+
+
+def test_workers_elsewhere_get_whole_paths(local, run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    study = override(local, corpus={"local": Path("corpus")})
+    pipeline.fetch(study, run)
+    given = []
+    monkeypatch.setattr(pipeline, "extract_corpus", lambda _, sources, *__: given.extend(sources))
+    with pytest.raises(ArtifactError):  # since nothing is extracted
+        pipeline.extract(study, run)
+    assert [each.place for each in given] == [tmp_path / f"corpus/o__{n}" for n in ("one", "two")]
+
+
+def test_parts_that_a_kill_has_left_are_removed(local, run):
+    mine(local, run)
+    left = run.path("extract.parts")
+    assert not left.exists()
+    left.mkdir()
+    (left / "key.arrow").touch()
+    mine(local, run)
+    assert not left.exists()
 
 
 def test_from_a_list_to_snippets(server, host, listed, run):

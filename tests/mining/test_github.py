@@ -570,10 +570,3 @@ def test_a_query_that_cannot_be_asked(tmp_path, server, framework, population, w
 def test_a_query_that_can_be_asked(tmp_path, server, framework, population):
     run = search(tmp_path, server, population=population, frameworks=(framework,))
     assert len(server.asked) == len(run.read(LEDGER)) == 1
-
-
-def test_a_password_in_the_address_is_refused_and_not_shown(tmp_path):
-    settings = SearchSettings(base_url="https://ada:marked_secret@github.example/api/v3")
-    with pytest.raises(StudyError, match="without a name or password") as raised:
-        search_all(Run(tmp_path), settings, lambda: ("t",))
-    assert "marked_secret" not in str(raised.value)

@@ -5,37 +5,32 @@ import fcntl
 import os
 import subprocess
 import sys
-from pathlib import Path
+import tempfile
+import time
 
 import pytest
 
-from mining.artifacts import Run
+from mining.artifacts import STUDY, Run
 from mining.errors import ArtifactError
-from mining.locking import LOCK, alone
-
-HOLD = """
-import sys
-from pathlib import Path
-from mining.locking import alone
-with alone(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
+from mining.locking import LOCK, alone, in_turn
+from tests.holding import holding
 
 
 @pytest.fixture
 def holder(tmp_path):
-    """Another process, which holds the folder until its standard input ends."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, tmp_path],
-        cwd=Path(__file__).parents[2],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout.readline() == b"held\n"
-    yield process
-    process.kill()
-    process.communicate()
+    with holding(tmp_path) as process:
+        yield process
+
+
+IN_TURN = """
+import sys
+from pathlib import Path
+from mining.locking import in_turn
+folder = Path(sys.argv[1])
+(folder / "waits").touch()
+with in_turn(folder):
+    print("after" if (folder / "done").exists() else "before")
+"""
 
 
 def enter(folder):
@@ -96,6 +91,29 @@ def test_a_file_system_without_locks_is_said_to_be_one(tmp_path, monkeypatch, ca
     assert "cannot be locked (No locks available)" in capsys.readouterr().err
 
 
+def test_who_waits_in_turn_goes_on_when_the_other_is_done(tmp_path):
+    with tempfile.TemporaryFile("w+") as said:
+        with in_turn(tmp_path):
+            process = subprocess.Popen([sys.executable, "-c", IN_TURN, tmp_path], stdout=said)
+            while not (tmp_path / "waits").exists():
+                time.sleep(0.01)
+            (tmp_path / "done").touch()
+        assert process.wait() == 0
+        said.seek(0)
+        assert said.read() == "after\n"
+
+
+def test_in_turn_without_locks_it_is_said_once(tmp_path, monkeypatch, capsys):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    for _ in range(3):
+        with in_turn(tmp_path):
+            pass
+    assert capsys.readouterr().err.count("cannot be locked (No locks available)") == 1
+
+
 def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     (tmp_path / LOCK).symlink_to("mine.txt")
@@ -120,6 +138,7 @@ def gone():
 
 @pytest.mark.parametrize("folder", ["", "paper", "clones"])
 def test_the_next_writer_tidies_up(tmp_path, folder, gone):
+    (tmp_path / STUDY).touch()
     place = tmp_path / folder
     place.mkdir(exist_ok=True)
     (place / f".t.parquet.{gone}.part").write_text("half")
@@ -128,7 +147,14 @@ def test_the_next_writer_tidies_up(tmp_path, folder, gone):
     (place / f".mine.csv.{os.getppid()}.part").write_text("of one who is at work")
     (place / "notes.part").write_text("the user's own")
     with Run(tmp_path).alone():
-        assert sorted(p.name for p in place.iterdir() if p.name not in (LOCK, folder)) == [
+        assert sorted(p.name for p in place.iterdir() if p.name not in (LOCK, STUDY, folder)) == [
             f".mine.csv.{os.getppid()}.part",
             "notes.part",
         ]
+
+
+def test_a_folder_that_is_no_run_is_not_tidied(tmp_path, gone):
+    (tmp_path / f".mine.{gone}.part").write_text("the user's own")
+    with Run(tmp_path).alone():
+        pass
+    assert (tmp_path / f".mine.{gone}.part").exists()

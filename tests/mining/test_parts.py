@@ -1,7 +1,11 @@
+import os
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 
 from mining.artifacts import Run
+from mining.errors import ArtifactError
 from mining.parts import Parts, open_parts, part_key
 from mining.study import ScaleSettings
 
@@ -36,6 +40,35 @@ def test_a_part_that_is_put_again_is_replaced(parts):
     assert list(parts.get("k")) == [("other", OTHER)]
 
 
+@pytest.fixture(scope="module")
+def put(tmp_path_factory):
+    """The bytes of a part of two tables, and where the second begins."""
+    parts = Parts(str(tmp_path_factory.mktemp("parts")))
+    for key, tables in {"k": [("one", ONE)], "l": [("one", ONE), ("other", OTHER)]}.items():
+        parts.put(key, tables)
+    one, both = (Path(parts.address, f"{key}.arrow").read_bytes() for key in "kl")
+    return both, len(one.removesuffix(b"lossplace"))
+
+
+@pytest.mark.parametrize("cut", ["all", "within", "between", "end", "changed end"])
+def test_a_damaged_part(put, cut, tmp_path):
+    content, second = put
+    kept = {"all": 0, "within": second // 2, "between": second, "end": -1, "changed end": -3}[cut]
+    Path(tmp_path, "k.arrow").write_bytes(content[:kept] + b"..." * (cut == "changed end"))
+    with pytest.raises(ArtifactError, match=f"damaged; delete {tmp_path} and run the command"):
+        list(Parts(str(tmp_path)).get("k"))
+
+
+def test_a_part_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(
+        os, "fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").readlink())
+    )
+    Parts(str(tmp_path)).put("k", [("one", ONE)])
+    (part,) = synced
+    assert part.parent == tmp_path and part.suffix == ".part"
+
+
 def test_a_part_is_written_whole_or_not_at_all(parts, tmp_path):
     def tables():
         yield "one", ONE
@@ -65,5 +98,7 @@ def test_the_key_of_a_part_names_all_that_it_depends_on():
 def test_where_parts_lie(tmp_path):
     run = Run(tmp_path / "study")
     assert open_parts(run, ScaleSettings(), "extract").address == f"{run.folder}/extract.parts"
-    shared = ScaleSettings(storage="s3://bucket/prefix")
-    assert open_parts(run, shared, "extract").address == "s3://bucket/prefix/study/extract.parts"
+    for storage in ("s3://bucket/prefix", "s3://bucket/prefix/"):
+        shared = ScaleSettings(storage=storage)
+        there = open_parts(run, shared, "extract").address
+        assert there == "s3://bucket/prefix/study/extract.parts"

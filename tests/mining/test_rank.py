@@ -150,6 +150,8 @@ def test_what_entered_is_looked_up_among_what_is_extracted_and_fetched(run):
         "the others may hold 15 more, at 5 each"
     ]
     assert ahead(run, changes.iloc[4:], ScaleSettings()).lines() == []
+    [line] = ahead(run, changes, ScaleSettings(storage="/dev/null/x")).lines()
+    assert "3 not extracted (storage out of reach); the others may hold 15" in line
 
 
 def study(**ranking):

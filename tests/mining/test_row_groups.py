@@ -3,8 +3,9 @@ import pytest
 
 from mining.extracted import Corpus
 from mining.extraction import CLASSES, FILES, SNIPPETS
-from mining.opening import begin, open_run
+from mining.opening import open_run
 from mining.pipeline import extract, fetch
+from tests.opening import begin
 
 MANY = 30
 

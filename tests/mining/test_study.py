@@ -47,6 +47,26 @@ def test_a_study_is_called_after_its_file_and_its_paths_are_its_own(tmp_path):
     assert study.evaluation.gold == tmp_path.parent / "gold.csv"
 
 
+@pytest.mark.parametrize(
+    ("storage", "found"),
+    [
+        ("shared", "{folder}/studies/shared"),
+        ("../shared/", "{folder}/shared"),
+        ("/mnt/shared", "/mnt/shared"),
+        ("s3://bucket/x", "s3://bucket/x"),
+    ],
+)
+def test_storage_in_a_folder_is_found_from_anywhere(tmp_path, monkeypatch, storage, found):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies/s.toml").write_text(f'[scale]\nstorage = "{storage}"\n')
+    monkeypatch.chdir(tmp_path)
+    study = read_study(Path("studies/s.toml"))
+    write_study(study, Path("run/study.json"))
+    monkeypatch.chdir("/")
+    assert study.scale.storage == found.format(folder=tmp_path)
+    assert read_study(tmp_path / "run/study.json") == study
+
+
 def test_what_is_written_reads_the_same(tmp_path):
     study = override(
         Study(name="s"),

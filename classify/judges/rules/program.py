@@ -70,6 +70,7 @@ class Program:
     """The syntax trees of a repository, indexed. Built as far as it is asked for."""
 
     def __init__(self, code: RepositoryCode, bases: Bases = "follow") -> None:
+        path_of.cache_clear()  # its nodes keep whole trees alive, of the repository before
         self.texts = code.texts
         self.names = code.names
         self.classes = code.classes

@@ -20,6 +20,7 @@ from classify.errors import JudgeError
 from classify.judges import Request, servers
 from classify.judges.openai import OpenAIJudge
 from classify.judges.replies import Fault
+from classify.judges.replies import Reply as AReply
 from classify.judges.sampling import structure
 from classify.judges.shortening import Shortener
 from classify.placement import Category, place
@@ -185,6 +186,10 @@ def test_what_may_pass_is_asked_again(server, fault):
     assert len(server.asked) == 3
 
 
+def counted(**usage):
+    return Reply(200, {**completion(["Decision: True"]).body, "usage": usage})
+
+
 TOO_LONG = [
     refusal(
         400,
@@ -220,6 +225,8 @@ ERRORS = [
     (refusal(429, "You have no money left", code="insufficient_quota"), "no money left"),
     (Reply(429, {"error": {"message": "busy"}}), "busy"),
     (replace(completion(["x"] * 99), cut=True), ""),
+    (counted(prompt_tokens=2**70), "no chat completion"),
+    (counted(completion_tokens=-5), "no chat completion"),
 ]
 
 
@@ -241,6 +248,13 @@ def test_an_error_is_no_answer_and_no_refusal(server, reply, reason):
     assert "\n" not in completed.error
     assert not completed.refused
     assert completed.answers == ()
+
+
+def test_of_a_long_reply_that_is_none_only_the_beginning_is_looked_at():
+    text = "<p> " * 10_000
+    with pytest.raises(ValueError, match="no chat completion: <p> <p>") as found:
+        AReply.parse(text.encode(), text)
+    assert len(str(found.value)) < 3_000
 
 
 def test_draws_that_came_before_an_error_are_kept(server):

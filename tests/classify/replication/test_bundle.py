@@ -155,6 +155,14 @@ def test_the_same_run_gives_the_same_bytes(by_model, tmp_path):
     assert verify(tmp_path / "a.zip").agrees
 
 
+def test_a_folder_may_have_any_name(by_model, tmp_path):
+    study, run, folder, _ = by_model
+    place = tmp_path / "50%20#1?mode=no"
+    place.mkdir()
+    bundle(study, run, place / "bundle")
+    assert all_bytes(place / "bundle") == all_bytes(folder)
+
+
 CHECKLISTS = {
     "rules": [
         "- [x] Who answered: `rules`",

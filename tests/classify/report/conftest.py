@@ -9,9 +9,10 @@ import pytest
 
 from classify import pipeline
 from mining.artifacts import Run
-from mining.opening import begin, open_run
+from mining.opening import open_run
 from mining.study import Study, override, read_study
 from tests.classify.report.voters import vote
+from tests.opening import begin
 
 ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT / "data" / "studies" / "sample.toml"

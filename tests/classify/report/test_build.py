@@ -18,9 +18,10 @@ from classify.report.snippets import PLACES, VERDICTS
 from mining.artifacts import Artifact
 from mining.errors import ArtifactError
 from mining.extracted import Corpus
-from mining.opening import begin, open_run
+from mining.opening import open_run
 from mining.rank import RANKING
 from mining.study import SearchSettings
+from tests.opening import begin
 
 
 def shard(folder, name):

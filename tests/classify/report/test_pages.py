@@ -370,8 +370,8 @@ def test_the_policy_forbids_scripts_that_are_not_the_report_s_own(page, reported
 def test_a_report_without_labels_or_votes_says_what_is_missing(page, tmp_path):
     from classify import pipeline
     from mining.artifacts import Run
-    from mining.opening import begin
     from mining.study import Study, override
+    from tests.opening import begin
 
     place = tmp_path / "corpus" / "o__r" / "a.py"
     place.parent.mkdir(parents=True)

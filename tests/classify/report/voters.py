@@ -9,9 +9,9 @@ from pathlib import Path
 
 from classify import pipeline
 from mining.artifacts import Run
-from mining.opening import begin
 from mining.study import Study, override
 from tests.classify.judges.llm_server import Body, LLMServer, Reply, completion
+from tests.opening import begin
 
 SIGNS = {
     "training_loop": r"\.backward\(|\.minimize\(|optimizer\.step|sess\.run|GradientTape",

@@ -2,11 +2,14 @@ import os
 import subprocess
 import sys
 import time
+from multiprocessing import Pipe
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from mining.engines.processes import Processes
+from mining.engines.processes import Processes, _received
+from mining.errors import ServiceError
 
 IMPORT = "__import__({!r}).".format
 SLEEP, DIE, KILL = (
@@ -56,15 +59,17 @@ def test_a_little_work_is_done_by_this_process():
 @pytest.mark.parametrize(
     ("item", "how"), [(DIE, "with status 3"), (KILL, "by SIGABRT")], ids=["exit", "signal"]
 )
-def test_an_item_that_no_worker_survives_is_lost_and_no_other(item, how):
+def test_an_item_that_no_worker_survives_is_lost_and_no_other(item, how, capfd):
     assert together(["1", item, "2", "3", item, "4"]) == [
         1,
-        f"lost: the process that worked on it ended {how}, twice",
+        "lost: no process that worked on it survived",
         2,
         3,
-        f"lost: the process that worked on it ended {how}, twice",
+        "lost: no process that worked on it survived",
         4,
     ]
+    said = f"a worker process ended {how}; another one takes its place\n"
+    assert capfd.readouterr().err.count(said) == 4
 
 
 def test_an_item_whose_worker_died_once_is_done_again(tmp_path):
@@ -77,6 +82,42 @@ def test_what_the_work_raises_is_raised_here():
     with pytest.raises(ZeroDivisionError) as raised:
         together(["1", "1 / 0", *["2"] * 9])
     assert "line 1, in <module>" in "".join(raised.value.__notes__)
+
+
+def test_what_is_raised_need_not_pickle():
+    with pytest.raises(RuntimeError, match="ValueError: <function"):
+        together(["1", "(_ for _ in ()).throw(ValueError(lambda: 1))"])
+
+
+def test_a_result_that_does_not_pickle(capfd):
+    with pytest.raises(ServiceError, match=r"ended with status 1 \(see above\)"):
+        together(["1", "lambda: 1", "2"])
+    assert "pickle" in capfd.readouterr().err
+
+
+def test_work_that_a_worker_cannot_import(monkeypatch, capfd):
+    nowhere = ModuleType("nowhere")
+    exec("def work(item): return item", vars(nowhere))
+    monkeypatch.setitem(sys.modules, "nowhere", nowhere)
+    with pytest.raises(ServiceError, match=r"ended with status 1 \(see above\)"):
+        list(Processes(2, alone_s=0).map(nowhere.work, [1, 2, 3], lost))
+    assert "No module named 'nowhere'" in capfd.readouterr().err
+
+
+def test_the_current_folder_has_no_modules(monkeypatch, tmp_path):
+    Path(tmp_path, "stray.py").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    with pytest.raises(ModuleNotFoundError):
+        together([IMPORT("stray") + "x"])
+
+
+def test_a_worker_that_dies_within_its_message():
+    pipe, its_pipe = Pipe()
+    os.write(its_pipe.fileno(), b"\0\0\0\x64only some of it")
+    its_pipe.close()
+    with pytest.raises(EOFError):
+        _received(pipe)
 
 
 def test_closing_the_results_ends_the_workers():

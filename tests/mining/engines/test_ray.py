@@ -4,10 +4,10 @@ import os
 import time
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from mining import pipeline
 from mining.artifacts import Run
@@ -16,9 +16,11 @@ from mining.engines import ray as engine
 from mining.engines.ray import RayCluster
 from mining.errors import ArtifactError, ServiceError, StudyError
 from mining.extraction import SCHEMAS
+from mining.fetch import fetch_repositories
 from mining.pipeline import CORPUS
 from mining.study import CorpusSettings, ScaleSettings, Study
 from tests.mining.git_server import GitServer, Host
+from tests.mining.s3_server import new_bucket, s3_server
 
 pytestmark = pytest.mark.ray
 
@@ -49,6 +51,15 @@ def test_a_cluster_that_is_not_there(address, monkeypatch):
         list(RayCluster(settings(address)).map(str, [1], settings))
 
 
+def test_fetching_several_at_once_is_no_reason_for_other_cores(monkeypatch, tmp_path):
+    def join(settings):
+        raise ServiceError(f"{settings.workers} cores")
+
+    monkeypatch.setattr(engine, "join", join)
+    with pytest.raises(ServiceError, match="2 cores"):
+        fetch_repositories(Run(tmp_path), {"o/r": None}, CorpusSettings(jobs=7), scale=settings())
+
+
 def test_nothing_to_do_asks_no_cluster():
     assert list(RayCluster(settings("127.0.0.1:1")).map(str, [], settings)) == []
 
@@ -59,21 +70,8 @@ def test_nothing_to_do_asks_no_cluster():
 @pytest.fixture(scope="module")
 def s3():
     """An address in an S3-compatible server; its environment is also that of Ray's workers."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "NO_PROXY": "127.0.0.1",
-        }.items():
-            environment.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket="corpora")
-        yield "s3://corpora/lossplace"
-    server.stop()
+    with s3_server():
+        yield f"s3://{new_bucket()}/lossplace"
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +136,7 @@ def test_results_come_in_the_order_of_the_items(cluster, monkeypatch):
 
 def test_an_item_that_kills_is_lost_and_no_other(cluster, tmp_path):
     results = list(cluster.map(partial(dies, 99, tmp_path), list(range(5)), lost))
-    assert results == [0, -1, -2, (3, "the processes that worked on it died, 3 times"), -4]
+    assert results == [0, -1, -2, (3, "no process that worked on it survived"), -4]
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -215,7 +213,7 @@ def test_fetched_and_extracted_by_a_cluster_through_storage(cluster, s3, host, t
         "o__one.git",
         "o__two.git",
     ]
-    objects = boto3.client("s3").list_objects_v2(Bucket="corpora")["Contents"]
+    objects = boto3.client("s3").list_objects_v2(Bucket=urlsplit(s3).netloc)["Contents"]
     assert [each["Key"] for each in objects] == [
         "lossplace/run/clones/o__one.tar",
         "lossplace/run/clones/o__two.tar",

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from classify.judges import Request
 from classify.judges.rules import RulesJudge, Ruling, rule, rules_messages
+from classify.judges.rules.program import program_of
+from classify.judges.rules.tree import path_of
 from classify.questions import Ask, Question
 from mining.code import RepositoryCode
 from mining.records import Kind, Snippet
@@ -48,6 +50,13 @@ def rulings(code: RepositoryCode) -> list[Ruling]:
 
 def snippet_of(code: RepositoryCode, qualname: str) -> Snippet:
     return next(s for s in code.extractions["pkg/m.py"].snippets if s.qualname == qualname)
+
+
+def test_no_tree_of_the_repository_before_is_kept() -> None:
+    rulings(code_of(SOURCE))
+    assert path_of.cache_info().currsize > 0
+    program_of(code_of(SOURCE))
+    assert path_of.cache_info().currsize == 0
 
 
 def test_decisions_on_the_whole_example() -> None:

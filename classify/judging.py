@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from classify.ask import Ballots, Votes
 from classify.judges import Judge, JudgeSettings, Messages
@@ -85,18 +84,17 @@ def open_judge(study: Study, corpus: Corpus, store: Store) -> OpenedJudge:
 
 
 def open_rules(study: Study, corpus: Corpus) -> OpenedJudge:
-    """Return the judge without a model; it holds the code of one repository at a time."""
+    """Return the judge without a model."""
     from classify.judges.rules import RulesJudge
 
-    code_of = lru_cache(maxsize=1)(corpus.code)
-    return _reading_repositories(RulesJudge(code_of, study.placement.bases), code_of)
+    return _reading_repositories(RulesJudge(corpus.code, study.placement.bases), corpus.code)
 
 
 def open_replay(study: Study, corpus: Corpus, original: JudgeSettings) -> OpenedJudge:
     """Return what stands in for a judge whose votes are stored. Raises PromptError."""
     judge = ReplayJudge(original)
     if original.kind == "rules":
-        return _reading_repositories(judge, lru_cache(maxsize=1)(corpus.code))
+        return _reading_repositories(judge, corpus.code)
     return _reading_snippets(judge, study)
 
 
