@@ -100,7 +100,7 @@ SCHEMAS = {
 _REPEATED = frozenset({"repository", "commit", "path", "encoding", "outcome", "reason", "kind"})
 """Columns whose values come again and again, which Parquet then holds once."""
 
-_HELD_CHARACTERS = 2_000_000
+_HELD_CHARACTERS = 1_000_000
 """So much text of a repository is held at a time."""
 
 _ROW_GROUP_BYTES = 4_000_000
