@@ -7,13 +7,15 @@ from contextlib import contextmanager
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from s3fs import S3FileSystem
 
 
 @contextmanager
 def s3_server() -> Iterator[None]:
     """Serve S3; the environment, also that of processes started meanwhile, leads there."""
+    # it brings Flask, whose proxies vLLM stumbles over when it looks through all that is imported
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
