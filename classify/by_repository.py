@@ -38,7 +38,7 @@ from classify.subjects import (
     subjects_in,
 )
 from mining.artifacts import Run
-from mining.engines import large_first, open_engine
+from mining.engines import open_engine
 from mining.extracted import Corpus, publish
 from mining.extraction import SNIPPETS
 from mining.loss_names import known_loss_names
@@ -97,7 +97,7 @@ def place_by_repository(
     taken = _Taken(store, judge, progress)
     limit = None if budget is None or budget.max_hours is None else budget.max_hours * 3600
     started = time.monotonic()
-    with closing(_done(work, sizes)) as done:
+    with closing(_done(work, list(sizes))) as done:
         for repository, part, why_not in done:
             if part is not None:
                 taken.take(part)
@@ -119,12 +119,12 @@ def passing_the_gate(
 
     ``judge`` is that of the rules. Where a worker died the snippets pass: no loss is lost so.
     """
-    sizes = Counter(run.read(SNIPPETS, ["repository"])["repository"].tolist())
+    repositories = list(dict.fromkeys(run.read(SNIPPETS, ["repository"])["repository"]))
     work = _work(study, run, _gate, judge, inputs)
     passing: set[str | None] = set()
     unread: set[str] = set()
-    with closing(_done(work, sizes)) as done:
-        for repository, part, _ in track(done, "rules gate", len(sizes)):
+    with closing(_done(work, repositories)) as done:
+        for repository, part, _ in track(done, "rules gate", len(repositories)):
             if part is not None:
                 passing.update(part[_PASSING]["snippet_id"].to_pylist())
             else:
@@ -157,12 +157,11 @@ class _Work:
         """Return the name of a repository's part."""
         return part_key(self.depends_on, repository)
 
-    def __call__(self, repository: str) -> tuple[str, str]:
-        """Return the repository, and that nothing is wrong with it."""
+    def __call__(self, repository: str) -> str:
         key = self.key(repository)
         if key not in self.parts:
             self.parts.put(key, self._tables(repository))
-        return repository, ""
+        return ""
 
     def _tables(self, repository: str) -> Iterator[Table]:
         corpus, plan = _opened(self)
@@ -193,27 +192,18 @@ def _opened(work: _Work) -> tuple[Corpus, Plan]:
 
 
 def _done(
-    work: _Work, sizes: Mapping[str, int]
+    work: _Work, repositories: Sequence[str]
 ) -> Generator[tuple[str, dict[str, pa.Table] | None, str]]:
-    """Give each repository with the tables of its part, or else None and why not, in order.
-
-    ``sizes`` has the number of snippets of each.
-    """
-    keys = {repository: work.key(repository) for repository in sizes}
+    """Give each repository with the tables of its part, or else None and why not, in order."""
     there = work.parts.keys()
-    why_not = {repository: "" for repository, key in keys.items() if key in there}
-    missing = large_first((each for each in sizes if each not in why_not), lambda r: sizes[r])
-    ended = open_engine(work.study.scale).map(work, missing, lambda *lost: lost)
+    missing = [each for each in repositories if work.key(each) not in there]
+    lost = open_engine(work.study.scale).map(work, missing, lambda _, reason: reason)
     try:
-        with closing(ended):
-            for repository, key in keys.items():
-                while repository not in why_not:
-                    name, why = next(ended)
-                    why_not[name] = why
-                if why_not[repository]:
-                    yield repository, None, why_not[repository]
-                else:
-                    yield repository, dict(work.parts.get(key)), ""
+        with closing(lost):
+            for repository in repositories:
+                key = work.key(repository)
+                why_not = "" if key in there else next(lost)
+                yield repository, None if why_not else dict(work.parts.get(key)), why_not
     finally:
         _opened.cache_clear()  # what this process opened, where it did work itself
 

@@ -23,7 +23,7 @@ from mining.clone import Clone, files_of_clone
 from mining.clones import Place, StoredClone
 from mining.code import Outline
 from mining.corpus import FoundFile, files_of_folder, read_file
-from mining.engines import large_first, open_engine
+from mining.engines import open_engine
 from mining.errors import ArtifactError
 from mining.extract import Extraction, extract
 from mining.notebooks import place_in_cell
@@ -137,16 +137,12 @@ def files_of(place: Place, settings: CorpusSettings) -> Iterator[FoundFile]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A repository to extract: where its files are, and one hash over them (see tree_sha256).
-
-    ``python_files`` counts those that are read.
-    """
+    """A repository to extract: where its files are, and one hash over them (see tree_sha256)."""
 
     repository: str
     commit: str | None
     place: Place
     tree_sha256: str
-    python_files: int = 0
 
 
 def extract_source(source: Source, settings: CorpusSettings) -> Iterator[tuple[str, pa.Table]]:
@@ -197,9 +193,8 @@ def extract_corpus(
     }
     there = parts.keys()
     work = _Work(parts, settings)
-    missing = [(key, source) for source, key in keys.items() if key not in there]
     done = open_engine(scale).map(
-        work, large_first(missing, lambda item: item[1].python_files), work.lost
+        work, [(key, source) for source, key in keys.items() if key not in there], work.lost
     )
     artifact = Artifact("extract", extraction_settings(settings), inputs)
     outcomes: Counter[str] = Counter(dict.fromkeys(Outcome, 0))
@@ -209,8 +204,8 @@ def extract_corpus(
         stack.enter_context(closing(done))
         tables[DROPPED].write(table_of(SCHEMAS[DROPPED], dropped))
         for key in track(keys.values(), "extracting", len(keys)):
-            while key not in there:
-                there.add(next(done))
+            if key not in there:
+                next(done)
             for name, table in parts.get(key):
                 tables[name].write(table)
                 if name == FILES:
@@ -226,19 +221,16 @@ class _Work:
     parts: Parts
     settings: CorpusSettings
 
-    def __call__(self, item: tuple[str, Source]) -> str:
-        """Return the part's key."""
+    def __call__(self, item: tuple[str, Source]) -> None:
         key, source = item
         if key not in self.parts:
             self.parts.put(key, extract_source(source, self.settings))
-        return key
 
-    def lost(self, item: tuple[str, Source], reason: str) -> str:
-        """Leave the part of a source that no worker survives, and return its key."""
+    def lost(self, item: tuple[str, Source], reason: str) -> None:
+        """Leave the part of a source that no worker survives."""
         key, source = item
         dropped = [Dropped(source.repository, "extract", reason)]
         self.parts.put(key, [(DROPPED, table_of(SCHEMAS[DROPPED], dropped))])
-        return key
 
 
 @dataclass(slots=True)

@@ -149,12 +149,13 @@ def extract(study: Study, run: Run) -> list[str]:
                 f"found nothing such ({len(lacking)} missing); run `lossplace fetch`, which gets "
                 "or looks for it again."
             )
-        columns = [ready[each] for each in ("repository", "commit", "tree_sha256", "python_files")]
         extract_corpus(
             run,
             [
-                Source(name, None if pd.isna(commit) else commit, places[name], tree, files)
-                for name, commit, tree, files in zip(*columns, strict=True)
+                Source(name, None if pd.isna(commit) else commit, places[name], tree)
+                for name, commit, tree in zip(
+                    ready["repository"], ready["commit"], ready["tree_sha256"], strict=True
+                )
             ],
             dropped,
             study.corpus,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Protocol, TypeVar
 
 from mining.study import ScaleSettings
@@ -18,10 +18,6 @@ R = TypeVar("R")
 
 NO_SURVIVOR = "no process that worked on it survived"
 """Why an item is lost, by any engine, so that what is written of it is equal."""
-
-
-_LARGE = 0.02
-"""The share of all work from which on an item is begun before the others."""
 
 
 class Engine(Protocol):
@@ -62,14 +58,3 @@ def portable(error: Exception) -> Exception:
         copied = RuntimeError(f"{type(error).__name__}: {error}")
     copied.add_note(traceback.format_exc())
     return copied
-
-
-def large_first(items: Iterable[T], size: Callable[[T], int]) -> list[T]:
-    """Return items in an order in which several workers end at about the same time.
-
-    Those that are a good part of the whole come first, the largest before the others, which keep
-    their order. Else one that is begun last is waited for by a single worker.
-    """
-    items = list(items)
-    least = _LARGE * sum(map(size, items))
-    return sorted(items, key=lambda each: -size(each) if size(each) > least else 0)

@@ -8,7 +8,6 @@ from types import ModuleType
 
 import pytest
 
-from mining.engines import large_first
 from mining.engines.processes import Processes, _received
 from mining.errors import ServiceError
 
@@ -149,16 +148,3 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     parent.kill()
     parent.wait()
     wait_until(lambda: gone(worker))
-
-
-@pytest.mark.parametrize(
-    ("sizes", "order"),
-    [
-        ([], []),
-        ([0, 0], [0, 0]),
-        ([1] * 60, [1] * 60),
-        ([*[1] * 60, 5, 3, 9, 1], [9, 5, 3, *[1] * 61]),
-    ],
-)
-def test_what_takes_long_is_begun_first(sizes, order):
-    assert large_first(sizes, lambda size: size) == order
