@@ -10,7 +10,7 @@ from classify.ask import Ballots, Votes
 from classify.judges import Judge, JudgeSettings, Messages
 from classify.judges.replay import ReplayJudge, stored_judge
 from classify.judges.shortening import Shortener
-from classify.prompts import read_prompts
+from classify.prompts import Prompts, read_prompts
 from classify.questions import Ask, Question
 from classify.stopping import VotingRule
 from classify.store import Store, Template
@@ -68,19 +68,23 @@ def open_judge(study: Study, corpus: Corpus, store: Store) -> OpenedJudge:
             return open_replay(study, corpus, stored_judge(store, study.judge.model))
         case "rules":
             return open_rules(study, corpus)
+    judge: Judge
+    prompts = read_prompts(study.prompts.folder, study.prompts.version)
+    shortener = Shortener(study.prompts.too_long, prompts)
+    match study.judge.kind:
         case "vllm" if study.scale.engine == "ray":
             from classify.judges.ray import RayVllmJudge
 
-            judge = RayVllmJudge(study.judge, study.scale, _shortener(study))
-            return _reading_snippets(judge, study)
+            judge = RayVllmJudge(study.judge, study.scale, shortener)
         case "vllm":
             from classify.judges.vllm import VllmJudge
 
-            return _reading_snippets(VllmJudge(study.judge, _shortener(study)), study)
+            judge = VllmJudge(study.judge, shortener)
         case "openai":
             from classify.judges.openai import OpenAIJudge
 
-            return _reading_snippets(OpenAIJudge(study.judge, _shortener(study)), study)
+            judge = OpenAIJudge(study.judge, shortener)
+    return _reading_snippets(judge, study, prompts)
 
 
 def open_rules(study: Study, corpus: Corpus) -> OpenedJudge:
@@ -95,7 +99,8 @@ def open_replay(study: Study, corpus: Corpus, original: JudgeSettings) -> Opened
     judge = ReplayJudge(original)
     if original.kind == "rules":
         return _reading_repositories(judge, corpus.code)
-    return _reading_snippets(judge, study)
+    prompts = read_prompts(study.prompts.folder, study.prompts.version)
+    return _reading_snippets(judge, study, prompts)
 
 
 def _reading_repositories(judge: Judge, code_of: Callable[[str], RepositoryCode]) -> OpenedJudge:
@@ -110,13 +115,7 @@ def _reading_repositories(judge: Judge, code_of: Callable[[str], RepositoryCode]
     )
 
 
-def _shortener(study: Study) -> Shortener:
-    prompts = read_prompts(study.prompts.folder, study.prompts.version)
-    return Shortener(study.prompts.too_long, prompts)
-
-
-def _reading_snippets(judge: Judge, study: Study) -> OpenedJudge:
-    prompts = read_prompts(study.prompts.folder, study.prompts.version)
+def _reading_snippets(judge: Judge, study: Study, prompts: Prompts) -> OpenedJudge:
     version = f"v{study.prompts.version}" if study.prompts.folder is None else "own"
     templates = {
         question: Template(version, hashlib.sha256(text.encode()).hexdigest())

@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
+from mining.artifacts import settle
 from mining.errors import LossplaceError, ServiceError, StudyError, first_line
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Storage:
             temporary = Path(self._path(f".{name}.{uuid.uuid4().hex}.part"))
             try:
                 shutil.copyfile(file, temporary)
-                temporary.replace(self._path(name))
+                settle(temporary, Path(self._path(name)))
             finally:
                 temporary.unlink(missing_ok=True)
 

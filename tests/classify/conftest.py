@@ -12,35 +12,13 @@ from mining import pipeline as mining
 from mining.artifacts import Run
 from mining.study import Study, override
 from tests.classify.judges.llm_server import LLMServer, completion, refusal
+from tests.losses import BASE, MODEL, TRAIN
 from tests.opening import begin
 
 FILES = {
-    "o__one/train.py": (
-        "import torch.nn.functional as F\n"
-        "def loss_of(out, y, w):\n"
-        "    return F.l1_loss(out, y) + w * F.mse_loss(out, y)\n"
-        "def helper(path):\n"
-        "    return open(path)\n"
-        "for x, y in loader:\n"
-        "    loss = F.l1_loss(net(x), y) + 0.1 * net.weight.pow(2).sum()\n"
-    ),
-    "o__two/model.py": (
-        "import torch.nn as nn\n"
-        "from base import Net\n"
-        "class Task(Net):\n"
-        "    def loss(self, x, y):\n"
-        "        return ((self.forward(x) - y) ** 2).mean() + self.penalty()\n"
-        "    def show(self):\n"
-        "        return repr(self)\n"
-    ),
-    "o__two/base.py": (
-        "import torch.nn as nn\n"
-        "class Net(nn.Module):\n"
-        "    def forward(self, x):\n"
-        "        return self.layer(x)\n"
-        "def helper(path):\n"
-        "    return open(path)\n"
-    ),
+    "o__one/train.py": TRAIN,
+    "o__two/model.py": MODEL,
+    "o__two/base.py": BASE + "def helper(path):\n    return open(path)\n",
 }
 YES = {
     "loss_related": ("def loss", "def loss_of", "for x, y"),

@@ -18,14 +18,7 @@ MODEL = b"def loss(x):\n    return x  # $Id$\r\n"
 LIMIT = 1000
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """A user's own settings, which no test shares with the machine."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    return folder
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture(scope="module")

@@ -20,15 +20,7 @@ from mining.records import Dropped
 from mining.study import CorpusSettings, ScaleSettings
 from tests.mining.git_server import GitServer, Host, git
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """A user's own settings, which no test shares with the machine."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    return folder
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture
