@@ -12,7 +12,10 @@ With --command the other commands' rows of as many kills and the same seed stay 
 long measurement can be made a command at a time. ``slowest`` is the longest time from SIGTERM or
 SIGINT to the end, ``children`` the longest that a process of its own lived on, ``again`` what was
 on disk and was paid for once more, ``repeated`` requests beyond those of the unbroken command (what
-was under way), ``wrong`` are tracebacks and ends that do not say how to go on.
+was under way), ``outside`` signals that came before the first line of lossplace or after its last
+(Python answers those), ``wrong`` are tracebacks and ends that do not say how to go on. Nine of ten
+trials fork a process that has the modules loaded, so that the signals fall into the work; the
+tenth starts Python anew, and so does the unbroken command that all are compared with.
 """
 
 from __future__ import annotations
@@ -23,14 +26,18 @@ import random
 import signal
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.measuring import RESULTS, write_result  # noqa: E402
+from tests.killing.harness import differences  # noqa: E402
 from tests.killing.trials import Found, Stop, try_out, whole  # noqa: E402
+from tests.killing.warm import Warm  # noqa: E402
 from tests.killing.world import World  # noqa: E402
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -43,14 +50,21 @@ def main() -> None:
     parser.add_argument("--command", action="append", help="this one only; may be repeated")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    # a shell has what it puts in the background ignore Ctrl-C, and so would all that starts here
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rows = kept(options.kills, options.seed) if options.command else {}
     measured = []
-    with tempfile.TemporaryDirectory(prefix="kills") as folder, World(Path(folder)) as world:
-        world.build(set(options.command or ()) or None)
+    with (
+        tempfile.TemporaryDirectory(prefix="kills") as folder,
+        World(Path(folder)) as world,
+        Warm() as warm,
+    ):
+        world.build(set(options.command or ()) or None, warm)
         print(f"{'command':<20} KILL TERM  INT  reruns  differ  again  repeated", end="")
-        print("  slowest  children  wrong")
+        print("  slowest  children  outside  wrong  each")
         for name in world.cases:
-            row = measure(world, name, options.kills, random.Random(f"{name} {options.seed}"))
+            rng = random.Random(f"{name} {options.seed}")
+            row = measure(world, name, options.kills, rng, warm)
             measured.append(row)
             rows[name] = row
             result = {"kills": options.kills, "seed": options.seed, "rows": list(rows.values())}
@@ -59,8 +73,8 @@ def main() -> None:
             print(
                 f"{name:<19}{kills}{row['reruns']:>8}{len(row['differed']):>8}"
                 f"{row['paid_again']:>7}{row['repeated']:>10}{row['slowest_s']:>7.2f} s"
-                f"{row['outlived_s']:>8.2f} s"
-                f"{len(row['wrong']):>7}",
+                f"{row['outlived_s']:>8.2f} s{row['outside']:>9}{len(row['wrong']):>7}"
+                f"{row['each_s']:>4.1f} s",
                 flush=True,
             )
             for line in (*row["differed"], *row["wrong"]):
@@ -78,24 +92,29 @@ def kept(kills: int, seed: int) -> dict[str, dict[str, Any]]:
     return {row["command"]: row for row in found["rows"]}
 
 
-def measure(world: World, name: str, kills: int, rng: random.Random) -> dict[str, Any]:
+def measure(world: World, name: str, kills: int, rng: random.Random, warm: Warm) -> dict[str, Any]:
     """Kill a command so often, and return what came of it."""
-    case, found = world.cases[name], Found()
+    cold, found, began = world.cases[name], Found(), perf_counter()
+    forked = replace(cold, command=replace(cold.command, warm=warm))
     folder = world.folder / "trials" / name
     folder.mkdir(parents=True)
-    unbroken = whole(world, case, folder)
-    tries = 0
+    unbroken = whole(world, cold, folder)
+    unkilled = whole(world, forked, folder)
+    found.differed += differences(unkilled.state, unbroken.state)
+    ran_s = {True: unbroken.ended.ran_s, False: unkilled.ended.ran_s}
+    tries = trials = 0
     while found.kills.total() < kills and tries < 3 * kills:  # who comes late kills nobody
-        stops = []
+        stops, starts = [], trials % 10 == 9
+        trials += 1
         for _ in range(min(rng.randint(1, 3), kills - found.kills.total())):
             number = SIGNALS[tries % 3]
             tries += 1
             if unbroken.steps and rng.random() < 0.5:
                 stops.append(Stop(number, step=rng.randint(1, len(unbroken.steps))))
             else:
-                at = rng.uniform(0, unbroken.ended.ran_s)
+                at = rng.uniform(0, ran_s[starts])
                 stops.append(Stop(number, seconds=at, group=rng.random() < 0.5))
-        try_out(world, case, unbroken, stops, folder, found)
+        try_out(world, cold if starts else forked, unbroken, stops, folder, found)
     return {
         "command": name,
         "steps": len(unbroken.steps),
@@ -106,6 +125,8 @@ def measure(world: World, name: str, kills: int, rng: random.Random) -> dict[str
         "repeated": found.repeated,
         "slowest_s": round(found.slowest_s, 3),
         "outlived_s": round(found.outlived_s, 3),
+        "outside": found.outside,
+        "each_s": round((perf_counter() - began) / max(1, found.kills.total()), 2),
         "wrong": sorted(set(found.wrong)),
     }
 

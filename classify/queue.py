@@ -69,15 +69,9 @@ def write_queue(
     are known; without them they are guessed. With ``losses_only`` the population is what the
     run placed as a loss. Strata are made by placement and vote margin where the judge voted more
     than once, else by placement and kind. Beside the queue, ``<out>.design.json`` says which
-    stratum is which: it is for who evaluates, not for who labels. Raises GoldError if ``out`` is
-    there already, and if so few are to be drawn that strata would have none.
+    stratum is which: it is for who evaluates, not for who labels. Raises GoldError if another file
+    is there already, and if so few are to be drawn that strata would have none.
     """
-    for path in (out, _design_path(out)):
-        if path.exists():
-            raise GoldError(
-                f"Expected no file at {path} yet, found one, which may be in use; choose another "
-                f"name with --out, or move it away."
-            )
     population = run.read(PLACEMENTS)
     within = Within.KIND
     if design is Design.STRATIFIED and (margins := vote_margins(study, run)) is not None:
@@ -116,9 +110,19 @@ def write_queue(
         "losses_only": losses_only,
         "error_rates": rates,
     }
-    text = full_csv(rows[COLUMNS])
-    write_atomically(_design_path(out), _design(run, design, settings, strata, within, rows))
-    write_atomically(out, text)
+    texts = {
+        _design_path(out): _design(run, design, settings, strata, within, rows),
+        out: full_csv(rows[COLUMNS]),
+    }
+    for path, text in texts.items():
+        # one that is the same is this command's own, killed between the two or at its end
+        if path.exists() and path.read_bytes() != text.encode():
+            raise GoldError(
+                f"Expected no file at {path} yet, found one, which may be in use; choose another "
+                "name with --out, or move it away."
+            )
+    for path, text in texts.items():
+        write_atomically(path, text)
     return [
         f"sample: {len(rows)} of {len(population)} snippets, error rates {rates}",
         *said,

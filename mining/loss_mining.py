@@ -47,6 +47,8 @@ suggestion (known, likely, unlikely) and the rule behind it; a place where it is
 (``repository:path:line``); and ``confirmed``, empty, for a person's ``yes`` or ``no``."""
 
 _HOPS = 8
+_MAX_LEVELS = 10_000
+"""Levels of a tree that are searched: below 65,535 a search takes the square of the depth."""
 _USES = Query(
     PYTHON,
     """
@@ -83,19 +85,20 @@ class _Count:
 def write_loss_names(run: Run, out: Path, known: Path | None) -> list[str]:
     """Write the list of a run's corpus to ``out``, and return what there is to say.
 
-    ``known`` is the study's own confirmed list. Raises InputError if ``out`` is there already:
-    a person's answers may be in it; ArtifactError if the extraction is not done.
+    ``known`` is the study's own confirmed list. Raises InputError if another ``out`` is there: a
+    person's answers may be in it; ArtifactError if the extraction is not done.
     """
-    if out.exists():
-        raise InputError(
-            f"Expected no file at {out} yet, found one, in which names may be confirmed; "
-            "choose another name with --out, or move it away."
-        )
     rows = loss_names(Corpus(run), frozenset(known_loss_names(known)))
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
+    # one that is the same is this command's own, killed before it could say so
+    if out.exists() and out.read_bytes() != text.getvalue().encode():
+        raise InputError(
+            f"Expected no file at {out} yet, found one, in which names may be confirmed; "
+            "choose another name with --out, or move it away."
+        )
     write_atomically(out, text.getvalue())
     counts = Counter(row["suggestion"] for row in rows)
     likely = [row for row in rows if row["suggestion"] == Suggestion.LIKELY]
@@ -165,7 +168,9 @@ def uses_of(code: RepositoryCode, known: Set[str]) -> Iterator[Use]:
     for path, text in code.texts.items():
         if not hint.search(text):
             continue
-        captures = QueryCursor(_USES).captures(code.trees[path].root_node)
+        cursor = QueryCursor(_USES)
+        cursor.set_max_start_depth(_MAX_LEVELS)
+        captures = cursor.captures(code.trees[path].root_node)
         # which come in an order of their own, that is another one in each process
         nodes, aliases = (
             sorted(captures.get(name, []), key=lambda node: (node.start_byte, -node.end_byte))

@@ -4,6 +4,7 @@
 """
 
 import shutil
+import sys
 import threading
 from dataclasses import replace
 from signal import SIGINT, SIGKILL, SIGTERM
@@ -81,6 +82,7 @@ def extracted(unbroken, tmp_path):
 
 def told(ended: Ended, number: int, kept: str) -> None:
     """It ended by the signal, said what is kept and how to go on, and left nobody behind."""
+    assert ended.heeded
     assert ended.status == 128 + number, ended.said
     assert f"{kept} is kept" in ended.said
     assert not complaints(ended)
@@ -109,6 +111,17 @@ def test_sigterm_ends_the_wait_for_a_rate_limit(world, tmp_path):
     ended = kill_when(lambda: len(world.github.asked) > asked, begun, tmp_path / "place", SIGTERM)
     world.github.faults.clear()
     told(ended, SIGTERM, "every page, repository and vote that came")
+
+
+def test_a_signal_that_lossplace_never_heard_is_told_apart(tmp_path):
+    """As those are that come before its first line."""
+    (tmp_path / "place").mkdir()
+    program = (sys.executable, "-c", "import time; open('on', 'w').close(); time.sleep(60)")
+    begun = start(Command("sleep", []), tmp_path / "place", {}, program)
+    ended = kill_when((tmp_path / "place/on").exists, begun, tmp_path / "place", SIGINT)
+    assert (ended.status, ended.heeded) == (-SIGINT, False)
+    assert "KeyboardInterrupt" in ended.said
+    assert not complaints(ended)
 
 
 def test_ctrl_c_ends_git(world, unbroken, tmp_path):

@@ -80,6 +80,8 @@ class Found:
     """Votes, clones and pages that were on disk, and were asked for once more."""
     repeated: int = 0
     """Requests, more than those of the unbroken run."""
+    outside: int = 0
+    """Signals that came before the first line of lossplace, or after its last: Python's to answer."""
     wrong: list[str] = field(default_factory=list)
     """Tracebacks, processes left, exit statuses, missing words."""
     slowest_s: float = 0.0
@@ -109,9 +111,10 @@ def try_out(
         world.model.settle()
         found.paid_again += paid.again()
         found.wrong += complaints(ended)
+        found.outside += not ended.heeded
         if ended.was_killed:
             found.kills[signal.Signals(stop.number).name] += 1
-            if stop.number != signal.SIGKILL:
+            if stop.number != signal.SIGKILL and ended.heeded:
                 found.slowest_s = max(found.slowest_s, ended.took_s or 0.0)
             found.outlived_s = max(found.outlived_s, ended.outlived_s)
     paid = _Paid(world, place)

@@ -8,11 +8,12 @@ import threading
 import time
 from collections import Counter
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.classify.judges.llm_server import LLMServer, completion, refusal
 from tests.killing.harness import Command, copied, run
+from tests.killing.warm import Warm
 from tests.losses import BASE, MODEL, TRAIN
 from tests.mining.git_server import GitServer, Host
 from tests.mining.github_server import GitHubServer, item
@@ -146,11 +147,11 @@ class World:
     def rules_study(self) -> str:
         return str(self.folder / "rules.toml")
 
-    def build(self, wanted: set[str] | None = None) -> None:
+    def build(self, wanted: set[str] | None = None, warm: Warm | None = None) -> None:
         """Run every command once, in order, and keep the place in which each begins.
 
         It ends with the last command of ``wanted``, where that is given; others are left out of
-        ``cases``.
+        ``cases``. ``warm`` forks them.
         """
         place = self.folder / "building" / "place"
         place.mkdir(parents=True)
@@ -166,7 +167,7 @@ class World:
                 self.cases[name] = Case(command, before)
             if name in ("classify-rules", "run"):
                 continue  # the others go on without
-            ended = run(command, place)
+            ended = run(replace(command, warm=warm), place)
             assert ended.status == 0, (name, ended.said)
 
     def _commands(self) -> dict[str, Command]:

@@ -151,6 +151,14 @@ def test_answers_are_not_overwritten(run, tmp_path):
     assert out.read_text() == "mine"
 
 
+def test_a_list_that_nobody_changed_is_written_again(run, tmp_path):
+    out = tmp_path / "names.csv"
+    wanted = write_loss_names(run, out, None)
+    before = out.read_bytes()
+    assert write_loss_names(run, out, None) == wanted
+    assert out.read_bytes() == before
+
+
 def test_without_an_extraction(tmp_path):
     with pytest.raises(ArtifactError, match="run the stage"):
         write_loss_names(Run(tmp_path), tmp_path / "names.csv", None)

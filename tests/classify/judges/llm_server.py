@@ -130,7 +130,10 @@ def _handler(server: LLMServer) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
-            self._send(server.reply(self.path, self._key(), json.loads(self.rfile.read(length))))
+            body = self.rfile.read(length)
+            if len(body) < length:
+                raise ConnectionError  # who asked was killed meanwhile
+            self._send(server.reply(self.path, self._key(), json.loads(body)))
 
         def _key(self) -> str:
             return self.headers.get("Authorization", "").removeprefix("Bearer ")

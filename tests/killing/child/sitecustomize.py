@@ -63,10 +63,14 @@ if "now" in steered:
         def now(cls, tz=None):
             return real.fromtimestamp(now(), tz)
 
+    seen_modules = 0
+
     def loading(name, *arguments, **options):
         """Give the modules of lossplace this clock, since libraries in C want the real class."""
         module = load(name, *arguments, **options)
-        if name.startswith(("mining", "classify")):
+        global seen_modules
+        if name.startswith(("mining", "classify")) and len(sys.modules) != seen_modules:
+            seen_modules = len(sys.modules)
             for each in [m for n, m in sys.modules.items() if n.startswith(("mining", "classify"))]:
                 if vars(each).get("datetime") is real:
                     each.datetime = Steered
