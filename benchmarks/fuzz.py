@@ -4,8 +4,9 @@
     python benchmarks/fuzz.py --seconds 300 --code FOLDER [TARGET ...]
 
 ``--code`` is a folder of real repositories, whose Python files are what the search begins with
-beside the sample's own. What breaks a target is written below ``--found``, by default
-``fuzz-found/<target>/``; put it into tests/fuzz/corpus/<target>/ with its mend.
+beside the sample's own; it may be given more than once. What breaks a target is written below
+``--found``, by default ``fuzz-found/<target>/``; put it into tests/fuzz/corpus/<target>/ with its
+mend. ``--resume`` leaves out what results/fuzz.json says was searched as long without a finding.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 from tempfile import TemporaryDirectory
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "fuzz.json"
@@ -36,7 +39,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("targets", nargs="*", metavar="TARGET")
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
-    parser.add_argument("--code", type=Path, help="a folder of real repositories")
+    parser.add_argument(
+        "--code", type=Path, action="append", default=[], help="a folder of real repositories"
+    )
+    parser.add_argument("--resume", action="store_true", help="only what is not done")
     parser.add_argument("--found", type=Path, default=Path("fuzz-found"))
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -51,6 +57,8 @@ def main() -> int:
     done = {row["target"]: row for row in _before()}
     broken = False
     for name in arguments.targets or TARGETS:
+        if arguments.resume and _searched(done.get(name), arguments.seconds):
+            continue
         row = done[name] = one(name, arguments.seconds, arguments.code, arguments.found)
         broken |= bool(row["found"])
         facts = {
@@ -63,11 +71,11 @@ def main() -> int:
     return int(broken)
 
 
-def one(name: str, seconds: int, code: Path | None, found: Path) -> dict[str, object]:
+def one(name: str, seconds: int, code: Sequence[Path], found: Path) -> dict[str, object]:
     """Search for inputs that break a target, in a process of its own."""
     found.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, __file__, "--child", name, f"--seconds={seconds}"]
-    command += [f"--found={found}", *([f"--code={code}"] if code else [])]
+    command += [f"--found={found}", *(f"--code={folder}" for folder in code)]
     began = time.monotonic()
     ended = subprocess.run(command, capture_output=True, check=False)
     told = (ended.stdout + ended.stderr).decode("utf-8", "replace")
@@ -90,7 +98,7 @@ def one(name: str, seconds: int, code: Path | None, found: Path) -> dict[str, ob
     return row
 
 
-def search(name: str, seconds: int, code: Path | None, found: Path) -> int:
+def search(name: str, seconds: int, code: Sequence[Path], found: Path) -> int:
     """Search in this process; atheris ends it."""
     import atheris
 
@@ -103,7 +111,8 @@ def search(name: str, seconds: int, code: Path | None, found: Path) -> int:
         for seed in SEEDS[name]:
             data = seed if isinstance(seed, bytes) else json.dumps(seed).encode()
             Path(folder, sha256(data).hexdigest()).write_bytes(data)
-        for path in sorted(code.rglob("*.py"))[::7] if code and name in OF_CODE else ():
+        files = sorted(file for repositories in code for file in repositories.rglob("*.py"))
+        for path in files[::7] if name in OF_CODE else ():
             if path.is_file() and path.stat().st_size < MOST_BYTES:
                 data = path.read_bytes()
                 Path(folder, sha256(data).hexdigest()).write_bytes(data)
@@ -121,9 +130,14 @@ def search(name: str, seconds: int, code: Path | None, found: Path) -> int:
     return 0
 
 
-def _before() -> list[dict[str, object]]:
+def _before() -> list[dict[str, Any]]:
     """Return what earlier runs said of targets, which stays where only some are run."""
     return json.loads(RESULTS.read_text())["targets"] if RESULTS.exists() else []
+
+
+def _searched(row: dict[str, Any] | None, seconds: int) -> bool:
+    """Say whether a target was searched for so long, and held."""
+    return row is not None and not row["found"] and row["seconds"] >= seconds
 
 
 if __name__ == "__main__":

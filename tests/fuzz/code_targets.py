@@ -3,6 +3,8 @@
 Each function takes bytes and raises where something does not hold; see targets.py.
 """
 
+import io
+import json
 import re
 
 from tree_sitter import Query, QueryCursor
@@ -41,7 +43,7 @@ def extraction(data: bytes) -> None:
         assert snippet.text in at_its_lines
         before, _, after = at_its_lines.partition(snippet.text)
         assert "\n" not in before, "it starts in its first line"
-        assert "\n" not in after.rstrip("\n"), "it ends in its last line"
+        assert "\n" not in after, "it ends in its last line"
         assert len(snippet.snippet_id) == 16
     for each in found.classes:
         assert 1 <= each.start_line <= each.end_line <= len(lines)
@@ -74,9 +76,13 @@ def notebook(data: bytes) -> None:
         return
     lines = found.text.split("\n")
     assert found.unreadable <= len(found.cells)
+    cells = json.loads(data.decode("utf-8", "replace")).get("cells")
     ends = [first for first, _ in found.cells[1:]] + [len(lines) + 1]
     for (first, number), end in zip(found.cells, ends[: len(found.cells)], strict=True):
         assert lines[first - 2] == f"# %% cell {number}"
+        if cells is not None and isinstance(source := cells[number - 1].get("source"), str):
+            plain = io.StringIO(source, newline=None).read().removesuffix("\n")
+            assert plain.count("\n") == end - 2 - first
         for line in range(first, end - 1):
             assert place_in_cell(found.cells, line) == (number, line - first + 1)
     for snippet in extract("o/n", None, "a.ipynb", found.text).snippets:

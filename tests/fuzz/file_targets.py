@@ -3,6 +3,8 @@
 Each function takes bytes and raises where something does not hold; see targets.py.
 """
 
+import csv
+import io
 import json
 import re
 import tempfile
@@ -58,25 +60,35 @@ def answer(data: bytes) -> None:
     if reasons and not REASONING.search(reasons):  # a draft that never ends decides nothing
         assert reading(f"{reasons}\nDecision: True").decision is True
         assert reading(f"{reasons}\nDecision: False").decision is False
+    for reasons in (text, f"<think>{text}"):  # whatever it drafts, it decides after its last
+        assert reading(f"{reasons}\n</think>\nDecision: True").decision is True
 
 
 def study(data: bytes) -> None:
-    """Any file is a study that is read back as it was written, or a StudyError of one line."""
+    """Any file is a study that is read back as it was written, or a StudyError of one line.
+
+    The places that it names move with it.
+    """
     with tempfile.TemporaryDirectory() as folder:
         for suffix in (".toml", ".json"):
-            path = Path(folder, f"s{suffix}")
+            here, there = Path(folder, f"first{suffix}"), Path(folder, f"other{suffix}")
+            path = here / "studies" / f"s{suffix}"
+            path.parent.mkdir(parents=True)
             path.write_bytes(data)
             try:
                 found = read_study(path)
             except StudyError as error:
                 assert len(str(error)) < 2000
                 continue
-            elsewhere = Path(folder, "run", "study.json")
+            elsewhere = here / "run" / "study.json"
             write_study(found, elsewhere)
             again = read_study(elsewhere)
             assert again == found
             write_study(again, elsewhere)
             assert read_study(elsewhere) == again
+            here.rename(there)
+            moved = read_study(there / "run" / "study.json").model_dump_json()
+            assert moved == found.model_dump_json().replace(f"{here}", f"{there}")
 
 
 def gold(data: bytes) -> None:
@@ -95,12 +107,15 @@ def gold(data: bytes) -> None:
         labels = Labels(Path(folder, "l.csv"), "reader", queue)
         given = {}
         for key, category in zip(queue.rows, CATEGORY_KEYS.values(), strict=False):
-            given[key] = Label(category, note=str(queue.rows[key])[:50].strip())
+            given[key] = Label(category, note=key[1][:50].strip())
             labels.set(key, given[key])
         again = Labels(labels.path, "reader", queue)
         for key, label in given.items():
             assert again[key].category == label.category
             assert again[key].note.split() == label.note.split()
+        written = labels.path.read_bytes().decode("utf-8") if given else ""
+        for row in csv.reader(io.StringIO(written, newline="")):
+            assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row)
         with suppress(GoldError):
             Labels(path, "reader", queue)
 
@@ -120,11 +135,13 @@ def labels_import(data: bytes) -> None:
 
 def desk(data: bytes) -> None:
     """What a page sends is a label, which a page understands again, or a GoldError."""
-    with suppress(GoldError, ValueError, RecursionError):
-        fields = json.loads(_text(data))
-        label = label_of(fields)
-        assert label_of(json.loads(json.dumps(label_json(label)))) == label
-        json.dumps(label_json(label)).encode()
+    try:
+        label = label_of(json.loads(_text(data)))
+    except (GoldError, ValueError, RecursionError):
+        return
+    shown = json.dumps(label_json(label))
+    shown.encode()
+    assert label_of(json.loads(shown)) == label
 
 
 def commits(data: bytes) -> None:

@@ -11,6 +11,8 @@ from tests.fuzz.command_targets import WORDS
 from tests.mining.github_server import item
 
 SOURCES = [path.read_bytes() for path in sorted(shipped("data/sample").rglob("*.py"))]
+UNENDED = [b"def f():\n  '''\n    \\\n", b"class A:\n  def f():\n    '''\n      \\\n"]
+"""What the parser ends at the start of a line."""
 FRAGMENTS = [
     "def f(x, y):", "class A(nn.Module):", "class B(A, metaclass=M):", "async def g(self):",
     "for x in y:", "while True:", "if x:", "else:", "try:", "except E, e:", "with a as b:",
@@ -75,7 +77,9 @@ def lines_of_code():
     return made.map(lambda ls: "\n".join("  " * n + t for n, t in ls).encode("utf-8", "replace"))
 
 
-CODE = st.one_of(lines_of_code(), cut_and_pasted(SOURCES), st.binary(max_size=100))
+CODE = st.one_of(
+    lines_of_code(), cut_and_pasted(SOURCES), cut_and_pasted(UNENDED), st.binary(max_size=100)
+)
 
 CELL = {"cell_type": "code", "source": ["import torch\n", "%time x = f(\n", "!ls\n", "1)"]}
 NOTEBOOKS = [
@@ -85,6 +89,7 @@ NOTEBOOKS = [
         "cells": [{"cell_type": "code", "source": "%%timeit\nx\\\n = '''\n'''"}],
         "metadata": {"kernelspec": {"language": "python"}, "language_info": {"name": "R"}},
     },
+    {"cells": [{"cell_type": "code", "source": "x = f(\r\n\n\n"}, CELL]},
 ]
 ANSWERS = [
     "The code computes a loss.", "Decision: True", "**Decision:** False", "Decision", "decision is",
@@ -150,6 +155,7 @@ SIDECAR = {
 COMMITS = [
     b"repository,commit\no/a," + b"0" * 40 + b"\no/b,\n",
     b"repository,commit,reason\no/a,,gone\n",
+    b"repository,commit\no/a," + b"0" * 41 + b"\n",
     b"\xef\xbb\xbfcommit,repository,query,position,score\n" + b"f" * 40 + b",o/a,q,1,0.5\n",
 ]
 NAMES = [
@@ -165,7 +171,7 @@ def word():
 
 
 SEEDS = {
-    **dict.fromkeys(("extraction", "rules", "shortening"), SOURCES),
+    **dict.fromkeys(("extraction", "rules", "shortening"), SOURCES + UNENDED),
     "notebook": NOTEBOOKS,
     "answer": [" ".join(ANSWERS).encode(), *(each.encode() for each in ANSWERS)],
     "study": STUDIES,
