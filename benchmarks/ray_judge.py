@@ -1,6 +1,6 @@
 """Votes per second of the ``vllm`` judge through a Ray cluster beside those in process.
 
-    python benchmarks/ray_judge.py [--prompts 300] [--votes 5] [--repetitions 3]
+    python benchmarks/ray_judge.py [--prompts 300] [--votes 5] [--pairs 3]
 
 The same prompts go in turn to the judge in a process of its own and to the judge on a Ray cluster
 of this machine with one engine; the answers must be equal. What starts the engine is told apart:
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=300)
     parser.add_argument("--votes", type=int, default=5)
     parser.add_argument("--output-tokens", type=int, default=64)
-    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--where", choices=("process", "ray"), help=argparse.SUPPRESS)
     parser.add_argument("--model", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -135,7 +135,7 @@ def main() -> None:
         model = make_tiny_mixtral(Path(folder), CONTEXT)
         pairs = [
             {where: apart(where, model, options) for where in ("process", "ray")}
-            for _ in range(options.repetitions)
+            for _ in range(options.pairs)
         ]
     assert len({each["answers_sha256"] for pair in pairs for each in pair.values()}) == 1
     ratios = sorted(pair["ray"]["votes_per_s"] / pair["process"]["votes_per_s"] for pair in pairs)

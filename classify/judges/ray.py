@@ -19,6 +19,7 @@ from classify.errors import JudgeError
 from classify.judges import Completion, Request
 from classify.judges.asking import vllm_settings
 from classify.judges.engine import arguments, brief, check_installed, quiet
+from classify.judges.ray_silence import Silence
 from classify.judges.shortening import Shortener
 from mining.engines.ray import RayCluster, join
 from mining.study import JudgeStudySettings, ScaleSettings
@@ -140,6 +141,7 @@ class _Pipeline:
         )
         self._dataset = self._judged(shortener, engines, sequences, on_gpus=on_gpus)
         self._bundles: Iterator[Any] | None = None
+        self._silence = Silence(JudgingStage.__name__)
 
     def add(self, requests: Numbered, answered: list[int]) -> None:
         """Open requests, and forget those that are answered."""
@@ -153,10 +155,12 @@ class _Pipeline:
 
         try:
             # this waits for the first ones, which need a request that is open
-            self._bundles = self._bundles or iter(self._dataset.iter_internal_ref_bundles())
+            with self._silence:
+                self._bundles = self._bundles or iter(self._dataset.iter_internal_ref_bundles())
+                bundle = next(self._bundles)
             return {
                 number: completion
-                for block in next(self._bundles).block_refs
+                for block in bundle.block_refs
                 for row in ray.get(block).column(COLUMN).to_pylist()
                 for number, completion in pickle.loads(row["completions"]).items()
             }
@@ -179,6 +183,7 @@ class _Pipeline:
         from ray.exceptions import RayError
 
         self._bundles = None
+        self._silence.close()
         with suppress(RayError):  # of a cluster that is gone
             try:
                 for engine in ray.get(self._open.engines.remote(), timeout=_LEAVING_S):

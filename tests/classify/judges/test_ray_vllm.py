@@ -1,14 +1,13 @@
 import asyncio
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from contextlib import closing
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
@@ -22,7 +21,7 @@ from classify.questions import Ask, Question
 from classify.votes import reading
 from mining.artifacts import Run
 from mining.errors import StudyError
-from mining.extraction import Source, extract_corpus
+from mining.extraction import extract_corpus
 from mining.records import Kind, Snippet
 from mining.study import (
     CorpusSettings,
@@ -32,6 +31,7 @@ from mining.study import (
     Study,
     write_study,
 )
+from tests.sources import source_of
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -48,27 +48,43 @@ def request(text="Is it so?", first_draw=0, draws=5, question=Question.LOSS_RELA
     return Request(Ask(question, snippet), (("user", text),), first_draw, draws)
 
 
-def processes(mark):
-    """Return the numbers of the living processes that have a text in their environment."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (
-                mark.encode() in (process / "environ").read_bytes()
-                and "\nState:\tZ" not in (process / "status").read_text()
-            ):
-                found.append(int(process.name))
-        except OSError:
-            continue
-    return set(found) - {os.getpid()}
+def below(number):
+    """Return the living processes that a process has started, and those that these have."""
+    import psutil  # vLLM needs it too
+
+    return [each for each in psutil.Process(number).children(recursive=True) if lives(each)]
 
 
-def named(mark, name):
-    """Return those of ``processes`` that have a word in their command line."""
+def lives(process):
+    import psutil
+
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def engines():
+    """Return the processes of engines on the cluster of this process.
+
+    They are found by their place, as what a worker of Ray starts: they and Ray's give themselves
+    titles, which write over their command line and, as it happens, over their environment.
+    """
+    import psutil
+
+    known = ["ppid", "name", "cmdline", "status"]
+    every = {each.pid: each.info for each in psutil.process_iter(known)}
+
+    def parent(process):
+        return every.get(process["ppid"], {"ppid": None, "name": ""})
+
     return [
-        number
-        for number in processes(mark)
-        if name in Path(f"/proc/{number}/cmdline").read_bytes().decode("utf-8", "replace")
+        psutil.Process(number)
+        for number, process in every.items()
+        if process["status"] != psutil.STATUS_ZOMBIE
+        and (raylet := parent(parent(process)))["name"] == "raylet"
+        and raylet["ppid"] == os.getpid()
+        and "resource_tracker" not in " ".join(process["cmdline"])
     ]
 
 
@@ -88,12 +104,12 @@ def scratch():
 
 @pytest.fixture
 def cluster(tiny_mixtral, scratch, monkeypatch):
-    """Let the judge start a cluster of its own; return what marks its processes."""
+    """Let the judge start a cluster of its own, which ends with the test."""
     import ray
 
     monkeypatch.setenv("RAY_TMPDIR", scratch)
     monkeypatch.setenv("RAY_worker_niceness", "0")  # or all else on the machine comes first
-    yield f"RAY_TMPDIR={scratch}"
+    yield
     ray.shutdown()
 
 
@@ -209,12 +225,42 @@ def test_the_same_completions_as_in_process_whatever_dies(in_process, engine, cl
             assert completion == expected.pop(completion.request.prompt_sha256)
             # the engine dies; Ray starts another, and asks it again
             if len(seen) == len(first) + 2:
-                [core] = named(cluster, "EngineCore")
-                os.kill(core, signal.SIGKILL)
+                [killed] = engines()
+                killed.kill()
+            if len(seen) == len(first) + len(later):
+                [other] = engines()
     assert not expected
     assert sum("too_long" in completion.provenance for completion in seen) == 1
     # the engine is given back
-    wait_for(lambda: not named(cluster, "EngineCore"))
+    assert other != killed
+    wait_for(lambda: not lives(other))
+
+
+@needs_vllm
+@patient
+def test_what_is_waited_for_is_said_while_no_engine_runs(in_process, cluster, monkeypatch):
+    import ray
+
+    from classify.judges import ray_silence
+    from classify.judges.ray import RayVllmJudge
+    from mining.engines.ray import join
+
+    scale = ON_RAY.model_copy(update={"workers": 1})
+    join(scale)
+    occupant = ray.remote(num_cpus=1)(Counter).remote()  # the only core, so that no engine starts
+    monkeypatch.setattr(ray_silence, "_LOOK_S", 0.1)
+    monkeypatch.setattr(ray_silence, "_SILENT_S", 3)
+    told = []
+
+    def tell(line):
+        if not told:
+            ray.kill(occupant)
+        told.append(line)
+
+    monkeypatch.setattr(ray_silence, "say", tell)
+    [completion] = RayVllmJudge(in_process, scale).answer([request()])
+    assert len(completion.answers) == 5
+    assert "no engine of vLLM runs on the Ray cluster; waiting until one has" in told[0]
 
 
 @needs_vllm
@@ -237,9 +283,7 @@ def test_a_driver_that_is_killed_half_way_asks_no_stored_vote_again(
     corpus.mkdir()
     (corpus / "losses.py").write_text(CODE + LONG)
     run = Run(tmp_path / "run")
-    extract_corpus(
-        run, [Source("o/n", None, corpus, "")], [], CorpusSettings(), {}, ScaleSettings()
-    )
+    extract_corpus(run, [source_of("o/n", corpus)], [], CorpusSettings(), {}, ScaleSettings())
     judge = in_process.model_copy(update={"structured": True, "max_tokens": 40})
     prompts = PromptSettings(too_long="refuse")
     study = Study(name="tiny", judge=judge, scale=ON_RAY, prompts=prompts)
@@ -265,17 +309,18 @@ def test_a_driver_that_is_killed_half_way_asks_no_stored_vote_again(
             tmp_path / "study.json",
             run.path("."),
         ],
-        env=os.environ | {"OF_THE_DRIVER": str(tmp_path)},
     )
     try:
         wait_for(lambda: driver.poll() is not None or len(votes()) > 20)
+        family = below(driver.pid)
     finally:
         driver.kill()
         driver.wait()
     kept = votes()
     assert len(kept) > 20
     # its cluster and its engine end with it
-    wait_for(lambda: not processes(f"OF_THE_DRIVER={tmp_path}"))
+    assert family
+    wait_for(lambda: not any(map(lives, family)))
 
     spent = classify(study, run)
     after = votes()

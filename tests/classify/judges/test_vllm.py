@@ -21,7 +21,7 @@ from classify.stopping import VotingRule
 from classify.votes import decision, reading
 from mining.artifacts import Run
 from mining.errors import StudyError
-from mining.extraction import Source, extract_corpus
+from mining.extraction import extract_corpus
 from mining.records import Kind, Snippet
 from mining.study import (
     CorpusSettings,
@@ -32,6 +32,7 @@ from mining.study import (
 )
 from tests.classify.judges.conftest import MAX_MODEL_LEN
 from tests.classify.judges.tiny_mixtral import TOKENS_OF_TEMPLATE
+from tests.sources import source_of
 
 needs_vllm = pytest.mark.vllm
 
@@ -302,9 +303,7 @@ def extracted(tmp_path):
         for name, code in files.items():
             (folder / f"{name}.py").write_text(code)
         run = Run(tmp_path / "run")
-        extract_corpus(
-            run, [Source("o/n", None, folder, "")], [], CorpusSettings(), {}, ScaleSettings()
-        )
+        extract_corpus(run, [source_of("o/n", folder)], [], CorpusSettings(), {}, ScaleSettings())
         return run
 
     return extract
