@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import PurePosixPath
 
 from mining.imports import Import
@@ -12,6 +13,15 @@ from mining.records import ClassDefinition, Snippet
 
 _MAX_HOPS = 8
 """Re-exports followed from module to module; real ones need two or three."""
+_MAX_PARTS = 40
+"""Parts of a dotted name that may together be a module's."""
+_MAX_STARS = 100
+"""Of the ``import *`` of a file, so many are looked through for a name."""
+_MAX_LOOKED = 50
+"""In so many other modules a name is looked for: modules that import all of each other would
+otherwise be entered in every order."""
+_MAX_ANCESTORS = 100
+"""Bases of a class that are known, the nearest; in real code there were five at most."""
 
 
 class Modules:
@@ -24,10 +34,12 @@ class Modules:
     def __init__(self, paths: Iterable[str]) -> None:
         self._found: dict[tuple[str, int, tuple[str, ...]], str | None] = {}
         self._by_last: defaultdict[str, list[tuple[tuple[str, ...], str]]] = defaultdict(list)
+        self._exact: dict[tuple[str, ...], str] = {}
         for path in sorted(paths):
             parts = _module_parts(path)
             if parts and not path.endswith(".ipynb"):  # which no import finds
                 self._by_last[parts[-1]].append((parts, path))
+                self._exact.setdefault(parts, path)
 
     def find(self, module: str, level: int, seen_from: str) -> str | None:
         """Return the path of the file that holds ``module``, or None if it is not in here.
@@ -44,10 +56,7 @@ class Modules:
         wanted = tuple(module.split(".")) if module else ()
         if level:
             base = folder[: len(folder) - (level - 1)] if level > 1 else folder
-            exact = base + wanted
-            if not exact:
-                return None
-            return next((p for parts, p in self._by_last[exact[-1]] if parts == exact), None)
+            return self._exact.get(base + wanted)
         if not wanted:
             return None
         fitting = [
@@ -69,12 +78,14 @@ class Names:
         """Take each file's imports, and the qualnames that it defines."""
         self.modules = Modules(definitions)
         self._definitions = {path: frozenset(names) for path, names in definitions.items()}
+        self._resolved: dict[tuple[str, str], str] = {}
         self._imports: dict[str, dict[str, Import]] = {}
         self._stars: dict[str, list[Import]] = {}
         for path, statements in imports.items():
             statements = list(statements)
             self._imports[path] = {i.local: i for i in statements if i.local != "*"}
-            self._stars[path] = [i for i in statements if i.local == "*"]
+            stars = dict.fromkeys(i for i in statements if i.local == "*")
+            self._stars[path] = list(stars)[:_MAX_STARS]
 
     def resolve(self, path: str, dotted: str) -> str:
         """Return what ``dotted`` means in the file ``path``.
@@ -82,35 +93,46 @@ class Names:
         ``path::qualname`` where the repository defines it, otherwise the dotted name with its
         alias replaced by what was imported (``F.l1_loss`` -> ``torch.nn.functional.l1_loss``).
         """
-        return self._resolve(path, dotted, _MAX_HOPS)
+        if (path, dotted) not in self._resolved:
+            self._resolved[path, dotted] = self._resolve(path, dotted, _MAX_HOPS, set())
+        return self._resolved[path, dotted]
 
-    def _resolve(self, path: str, dotted: str, hops: int) -> str:
+    def _resolve(self, path: str, dotted: str, hops: int, looked: set[tuple[str, str]]) -> str:
         if dotted in self._definitions.get(path, ()):
             return f"{path}::{dotted}"
         head, _, rest = dotted.partition(".")
         statement = self._imports.get(path, {}).get(head)
         if statement is not None:
             target = f"{statement.target}.{rest}" if rest else statement.target
-            return self._follow(path, target, statement.level, hops) or target
+            return self._follow(path, target, statement.level, hops, looked) or target
         if hops:
             for star in self._stars.get(path, ()):
                 target = f"{star.target}.{dotted}" if star.target else dotted
-                found = self._follow(path, target, star.level, hops)
+                found = self._follow(path, target, star.level, hops, looked)
                 if found is not None and "::" in found:
                     return found
         return dotted
 
-    def _follow(self, path: str, target: str, level: int, hops: int) -> str | None:
-        """Look for ``module.name`` in the repository, the longest module name first."""
+    def _follow(
+        self, path: str, target: str, level: int, hops: int, looked: set[tuple[str, str]]
+    ) -> str | None:
+        """Look for ``module.name`` in the repository, the longest module name first.
+
+        ``looked`` are the names in modules that were looked for.
+        """
         if not hops:
             return None
         parts = target.split(".")
-        for cut in range(len(parts) - 1, -1, -1):
+        for cut in range(min(len(parts) - 1, _MAX_PARTS), -1, -1):
             module = self.modules.find(".".join(parts[:cut]), level, path)
             if module is None or module == path:
                 continue
-            found = self._resolve(module, ".".join(parts[cut:]), hops - 1)
-            if "::" in found or found != ".".join(parts[cut:]):
+            name = ".".join(parts[cut:])
+            if (module, name) in looked or len(looked) >= _MAX_LOOKED:
+                return None
+            looked.add((module, name))
+            found = self._resolve(module, name, hops - 1, looked)
+            if "::" in found or found != name:
                 return found
             # the module is in the repository, but the name is made at run time
             return None
@@ -129,17 +151,18 @@ def ancestry(key: str, classes: Mapping[str, ClassDefinition]) -> list[str]:
     """Return a class and its bases, nearest first, each once.
 
     ``classes`` maps ``path::qualname`` to its class. What the repository does not define is
-    given by its dotted name (``torch.nn.Module``). Cycles, which broken code can hold, end.
+    given by its dotted name (``torch.nn.Module``). Cycles, which broken code can hold, end, and
+    so do more bases than anyone writes.
     """
     order: dict[str, None] = {}
-    queue = [key]
-    while queue:
-        current = queue.pop(0)
+    queue = deque([key])
+    while queue and len(order) < _MAX_ANCESTORS:
+        current = queue.popleft()
         if current in order:
             continue
         order[current] = None
         if current in classes:
-            queue.extend(classes[current].resolved_bases)
+            queue.extend(islice(classes[current].resolved_bases, _MAX_ANCESTORS))
     return list(order)
 
 

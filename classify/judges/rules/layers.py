@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+
 from tree_sitter import Node
 
 from classify.judges.rules.program import Code
@@ -9,6 +11,7 @@ from classify.judges.rules.shipped_names import listed
 from classify.judges.rules.tree import (
     FUNCTION,
     arguments_of,
+    brief,
     callee_of,
     find,
     last_name,
@@ -17,7 +20,6 @@ from classify.judges.rules.tree import (
     path_of,
     receiver_of,
     text_of,
-    walk,
 )
 from classify.judges.rules.words import names_scalar, words
 
@@ -25,6 +27,8 @@ PRODUCTS = listed("product")
 """Functions that multiply data with weights."""
 _ACTIVATIONS = listed("applied activation")
 _ARRAYS = listed("array")
+_HELD = ("attribute", "subscript")
+"""What an array is kept as: ``self.w``, ``self.vars['w']``."""
 
 
 def calls_in(node: Node) -> list[Node]:
@@ -47,25 +51,53 @@ def arrays_in(code: Code) -> set[str]:
 
 def applied_weights(node: Node, weights: frozenset[str]) -> int:
     """Return the line on which data are multiplied with one of these attributes, 0 for none."""
-    for each in find(node, "call", "binary_operator") if weights else ():
-        if each.type == "call" and callee_of(each) in PRODUCTS:
-            operands = [*arguments_of(each), receiver_of(each)]
-        elif each.type == "binary_operator" and (
-            text_of(each.child_by_field_name("operator")) == "@"
-        ):
-            operands = [each]
-        else:
-            continue
-        if any(path_of(n) in weights for o in operands if o is not None for n in walk(o)):
-            return line_of(each)
+    held = find(node, *_HELD) if weights else ()
+    uses = [each.start_byte for each in held if path_of(each) in weights]
+    for each in find(node, "call", "binary_operator") if uses else ():
+        for operand in _operands(each):
+            first = bisect_left(uses, operand.start_byte)
+            if uses[first : first + 1] and uses[first] < operand.end_byte:
+                return line_of(each)
     return 0
+
+
+def multiplied(node: Node) -> frozenset[str]:
+    """Return the attributes of the class that stand in what is multiplied with data."""
+    operands = [o for each in find(node, "call", "binary_operator") for o in _operands(each)]
+    waiting = sorted((operand.start_byte, operand.end_byte) for operand in operands)[::-1]
+    found: set[str] = set()
+    end = 0
+    for attribute in find(node, *_HELD) if waiting else ():
+        while waiting and waiting[-1][0] <= attribute.start_byte:
+            end = max(end, waiting.pop()[1])
+        if attribute.start_byte < end:
+            found.add(path_of(attribute))
+    return frozenset(name for name in found if name.startswith("self."))
+
+
+def _operands(node: Node) -> list[Node]:
+    """Return what a call or an operator multiplies; nothing for another one."""
+    if node.type == "call" and callee_of(node) in PRODUCTS:
+        receiver = receiver_of(node)
+        return [*arguments_of(node), *([receiver] if receiver is not None else [])]
+    matrix = node.type == "binary_operator" and text_of(node.child_by_field_name("operator")) == "@"
+    return [node] if matrix else []
 
 
 def applied_layer(node: Node) -> int:
     """Return the line of an activation of a product, or of the layers of a list; 0 for none."""
+    ends: dict[int, int] = {}  # of the products, by their starts the nearest
+    for each in calls_in(node):
+        if callee_of(each) in PRODUCTS:
+            start, end = each.start_byte, each.end_byte
+            ends[start] = min(end, ends.get(start, end))
+    starts = sorted(ends)
     for each in find(node, "call", "for_statement"):
         if each.type == "call" and callee_of(each) in _ACTIVATIONS:
-            if any(callee_of(inner) in PRODUCTS for inner in calls_in(each)):
+            start, end = each.start_byte, each.end_byte
+            after = bisect_right(starts, start)
+            inside = after < len(starts) and starts[after] < end
+            if inside or ends.get(start, end + 1) <= end:
                 return line_of(each)
         elif each.type == "for_statement":
             iterated = path_of(each.child_by_field_name("right"))
@@ -82,7 +114,7 @@ def trainable(name: str, call: Node) -> bool:
     given = arguments_of(call)
     if text_of(given.named.get("trainable")) == "False":
         return False
-    if name in ("Variable", "get_variable") and any("step" in text_of(a) for a in given):
+    if name in ("Variable", "get_variable") and any("step" in brief(a) for a in given):
         return False
     if name == "get_variable" and _reused(call):
         return False
@@ -120,7 +152,7 @@ def _reused(call: Node) -> bool:
     while around is not None and around.type != FUNCTION:
         if around.type == "with_statement":
             heads = [c for c in around.named_children if c.type == "with_clause"]
-            if any("reuse=True" in "".join(text_of(head).split()) for head in heads):
+            if any("reuse=True" in "".join(brief(head).split()) for head in heads):
                 return True
         around = around.parent
     return False

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from tree_sitter import Node
 
@@ -17,6 +19,7 @@ from classify.judges.rules.tree import (
     FUNCTION,
     LOOPS,
     arguments_of,
+    brief,
     find,
     last_name,
     line_of,
@@ -55,6 +58,9 @@ _MAX_CALLS = 6
 _MAX_FETCHES = 30
 """Expressions looked through for the update among what a session is told to fetch."""
 
+_MAX_NODES = 50
+"""Parts of an argument in which a learning rate is looked for: arguments may lie in each other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Update:
@@ -62,6 +68,10 @@ class Update:
 
     line: int
     what: str
+
+
+_Targets = tuple[int, bool]
+"""The functions that a call may reach, by their tuple, and whether all of them must update."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +91,9 @@ class Training:
         """Take the code; unless ``interprocedural``, no call in a loop is looked into."""
         self._program = program
         self._interprocedural = interprocedural
+        self._put_in: dict[tuple[str, int], dict[str, list[Node]]] = {}
+        self._returned: dict[tuple[str, int], list[tuple[Code, Node]]] = {}
+        self._called_in: dict[str, dict[str, list[Node]]] = {}
 
     def loop(self, code: Code) -> tuple[int, Update] | None:
         """Return the line of a loop that trains, with the update in it."""
@@ -90,7 +103,7 @@ class Training:
                 node = waiting.pop()
                 if node.type in LOOPS and not _over_parameters(node):
                     direct, calls = self._scan(owner, node)
-                    update = direct or self._through(calls, self._updating)
+                    update = direct or self._through(calls, self._updating, {})
                     if update is not None:
                         return line_of(node), update
                     continue  # what the loop does not hold, no loop inside of it holds
@@ -110,10 +123,12 @@ class Training:
         scans = [(_place(c), self._scan(c, c.node)) for c in self._program.functions.values()]
         found = {place: direct for place, (direct, _) in scans if direct is not None}
         for _ in range(_MAX_CALLS):
+            decided: dict[_Targets, bool] = {}
             further = {
                 place: update
                 for place, (_, calls) in scans
-                if place not in found and (update := self._through(calls, found)) is not None
+                if place not in found
+                and (update := self._through(calls, found, decided)) is not None
             }
             if not further:
                 break
@@ -121,11 +136,19 @@ class Training:
         return found
 
     def _through(
-        self, calls: list[_Call], updating: dict[tuple[str, int], Update]
+        self,
+        calls: list[_Call],
+        updating: dict[tuple[str, int], Update],
+        decided: dict[_Targets, bool],
     ) -> Update | None:
+        """Return the update by one of the calls; ``decided`` keeps which of them update."""
         for call in calls:
-            decide = all if call.all_of_them else any
-            if decide(_place(target) in updating for target in call.targets):
+            # as many calls may reach as many functions of one name
+            targets = id(call.targets), call.all_of_them
+            if targets not in decided:
+                decide = all if call.all_of_them else any
+                decided[targets] = decide(_place(target) in updating for target in call.targets)
+            if decided[targets]:
                 return Update(call.line, f"{call.what}, which updates parameters")
         return None
 
@@ -201,10 +224,9 @@ class Training:
             return found
         what = f"calls `{name}`"
         if (target := self._called(code, node, path)) is not None:
-            overriding = self._program.overriding(target)
-            return [*found, _Call(line, what, (target, *overriding), not overriding)]
+            return [*found, _Call(line, what, self._program.overriding(target), False)]
         if "." in path and not library.is_framework(self._program.resolve(code, path)):
-            candidates = tuple(self._program.methods_named.get(name, ()))
+            candidates = self._program.methods_named.get(name, ())
             if candidates:
                 found.append(_Call(line, what, candidates, not names_training(name)))
         return found
@@ -292,12 +314,8 @@ class Training:
                 name = last_name(path)
                 if name in ("minimize", "apply_gradients", "assign_add", "assign_sub"):
                     return True
-                for target in self._program.methods_named.get(name, [])[:2]:
-                    waiting += [
-                        (target, n.named_children[0])
-                        for n in find(target.node, "return_statement", into_functions=False)
-                        if n.named_children
-                    ]
+                for target in self._program.methods_named.get(name, ())[:2]:
+                    waiting += self._returns(target)
             elif node.type in ("list", "tuple", "expression_list", "binary_operator"):
                 waiting += [(where, child) for child in node.named_children]
             elif node.type == "dictionary":
@@ -308,31 +326,52 @@ class Training:
 
     def _bound_to(self, code: Code, name: str) -> list[Node]:
         """Return what a name is bound to in a function, out of a tuple or by appending too."""
-        found = list(self._program.bindings(code.path, code.node).get(name, ()))
-        for node in find(code.node, "assignment", "call"):
-            if node.type == "assignment":
-                left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
-                if left is None or right is None or right.type != "call":
-                    continue
-                if left.type in ("pattern_list", "tuple_pattern"):
-                    found += [right for c in left.named_children if text_of(c) == name]
-            elif node.type == "call":
-                path = path_of(node.child_by_field_name("function"))
-                if path in (f"{name}.append", f"{name}.extend"):
-                    found += arguments_of(node).positional
-        return found
+        bound = self._program.bindings(code.path, code.node).get(name, [])
+        if _place(code) not in self._put_in:
+            self._put_in[_place(code)] = _put_in(code.node)
+        return [*bound, *self._put_in[_place(code)].get(name, [])][-_MAX_FETCHES:]
+
+    def _returns(self, code: Code) -> list[tuple[Code, Node]]:
+        """Return what a function may return, as far as it is looked at."""
+        if _place(code) not in self._returned:
+            found = find(code.node, "return_statement", into_functions=False)
+            given = [(code, each.named_children[0]) for each in found if each.named_children]
+            self._returned[_place(code)] = given[-_MAX_FETCHES:]
+        return self._returned[_place(code)]
 
     def _passed(self, code: Code, parameter: str) -> list[tuple[Code, Node]]:
         """Return what the same file passes for a function's parameter."""
         position = list(parameters_of(code.node)).index(parameter)
-        root = self._program.module(code.path)
+        if code.path not in self._called_in:
+            root = self._program.module(code.path)
+            calls: defaultdict[str, list[Node]] = defaultdict(list)
+            for node in find(root, "call") if root is not None else ():
+                calls[path_of(node.child_by_field_name("function"))].append(node)
+            self._called_in[code.path] = calls
         found: list[tuple[Code, Node]] = []
-        for node in find(root, "call") if root is not None else ():
-            if path_of(node.child_by_field_name("function")) == code.name:
-                value = arguments_of(node).get(position, parameter)
-                if value is not None:
-                    found.append((Code(code.path, "", None, node), value))
+        for node in self._called_in[code.path].get(code.name, [])[-_MAX_FETCHES:]:
+            value = arguments_of(node).get(position, parameter)
+            if value is not None:
+                found.append((Code(code.path, "", None, node), value))
         return found
+
+
+def _put_in(node: Node) -> dict[str, list[Node]]:
+    """Return the calls that names get one result of, and what is put into them as collections."""
+    found: defaultdict[str, list[Node]] = defaultdict(list)
+    for each in find(node, "assignment", "call"):
+        if each.type == "assignment":
+            left, right = each.child_by_field_name("left"), each.child_by_field_name("right")
+            if left is None or right is None or right.type != "call":
+                continue
+            if left.type in ("pattern_list", "tuple_pattern"):
+                for name in left.named_children:
+                    found[text_of(name)].append(right)
+        else:
+            path = path_of(each.child_by_field_name("function"))
+            if path.endswith((".append", ".extend")):
+                found[path.rpartition(".")[0]] += arguments_of(each).positional
+    return found
 
 
 def _place(code: Code) -> tuple[str, int]:
@@ -364,10 +403,11 @@ def _is_mode(call: Node) -> bool:
         return False
     return all(
         a.type in ("true", "false", "comparison_operator")
-        or words(text_of(a))[-1:] in (("train",), ("training",), ("mode",))
+        or words(brief(a))[-1:] in (("train",), ("training",), ("mode",))
         for a in given
     )
 
 
 def _names_rate(node: Node) -> bool:
-    return any(names_rate(text_of(each)) for each in find(node, "identifier"))
+    near = islice(walk(node), _MAX_NODES)
+    return any(each.type == "identifier" and names_rate(text_of(each)) for each in near)

@@ -15,6 +15,7 @@ from classify.judges.rules.layers import (
     applied_weights,
     arrays_in,
     calls_in,
+    multiplied,
     only_raises,
     takes_network,
     trainable,
@@ -45,6 +46,9 @@ _NO_MODEL = vocabulary(
 _NO_HELPER = vocabulary("train main test run evaluate")
 _MAX_CALLS = 3
 """Calls followed from a method down to the layers that a helper makes."""
+_INIT = frozenset({"__init__"})
+_MAX_ARRAYS = 200
+"""Attributes of a class that are known to hold arrays."""
 _Place = tuple[str, int]
 
 
@@ -73,6 +77,20 @@ class _Class:
     applied: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the methods of one class make: layers, objects of modules, arrays; and what they use.
+
+    ``layers`` also holds where ``modules`` does; ``multiplied`` and ``called`` are attributes.
+    """
+
+    layers: bool
+    modules: bool
+    arrays: frozenset[str]
+    multiplied: frozenset[str]
+    called: frozenset[str]
+
+
 class Networks:
     """Which code of a repository defines networks."""
 
@@ -82,6 +100,11 @@ class Networks:
         self._interprocedural = interprocedural
         self._losses = losses
         self._classes: dict[str, _Class] = {}
+        self._made: dict[_Place, tuple[bool, bool]] = {}
+        self._defined: dict[str, bool] = {}
+        self._of_all_heirs: dict[str, bool] = {}
+        self._parts: dict[str, _Parts] = {}
+        self._graphs: dict[_Place, tuple[bool, bool]] = {}
 
     def definition(self, code: Code) -> Building | None:
         """Return what makes a piece of code the definition of a network, or a forward pass."""
@@ -99,21 +122,38 @@ class Networks:
     def _class(self, class_key: str) -> _Class:
         if class_key not in self._classes:
             module = self._is_module(class_key)
-            methods = self._methods(class_key)
-            keeps = any(self._makes(code, modules=True) for code in methods)
-            weights = frozenset(name for code in methods for name in arrays_in(code))
+            parts = self._parts_of(class_key)
+            keeps = any(each.modules for each in parts)
+            weights = frozenset(name for each in parts for name in each.arrays)
             self._classes[class_key] = _Class(
                 module,
                 self._never_model(class_key, module),
                 module and not keeps and self._is_bare(class_key),
                 keeps,
                 weights,
-                any(applied_weights(code.node, weights) for code in methods),
+                any(not each.multiplied.isdisjoint(weights) for each in parts),
             )
         return self._classes[class_key]
 
-    def _methods(self, class_key: str) -> list[Code]:
-        return self._program.all_methods(class_key)
+    def _methods(self, class_key: str, names: frozenset[str]) -> list[Code]:
+        """Return the methods of some names of a class and of its bases."""
+        own = [self._program.methods_of.get(k, {}) for k in self._program.ancestors(class_key)]
+        return [each[name] for each in own for name in names if name in each]
+
+    def _parts_of(self, class_key: str) -> list[_Parts]:
+        """Return what a class and each of its bases makes; a base is looked at once for all."""
+        keys = self._program.ancestors(class_key)
+        for key in keys:
+            if key not in self._parts:
+                own = self._program.methods_of.get(key, {}).values()
+                self._parts[key] = _Parts(
+                    any(self._makes(code, modules=False) for code in own),
+                    any(self._makes(code, modules=True) for code in own),
+                    frozenset(sorted({n for c in own for n in arrays_in(c)})[:_MAX_ARRAYS]),
+                    frozenset(name for code in own for name in multiplied(code.node)),
+                    frozenset(name for code in own for name in _called(code.node)),
+                )
+        return [self._parts[key] for key in keys]
 
     def _is_module(self, class_key: str) -> bool:
         """Say whether a class derives from a framework's module."""
@@ -125,13 +165,12 @@ class Networks:
 
         What it gives them does not make them networks: losses derive from it as well.
         """
-        methods = self._methods(class_key)
         bases = {last_name(base) for base in self._program.ancestors(class_key) if "::" not in base}
         plain = bases & {"Module", "Layer"}
         return (
             bool(plain and self._program.heirs(class_key))
-            and not any(code.name in _FORWARD for code in methods)
-            and not any(self._makes(code, modules=False) for code in methods)
+            and not self._methods(class_key, _FORWARD)
+            and not any(each.layers for each in self._parts_of(class_key))
         )
 
     def _never_model(self, class_key: str, module: bool) -> bool:
@@ -145,48 +184,48 @@ class Networks:
         ):
             return True
         if module and words(name)[-1:] == ("trainer",):
-            return not any(self._makes(c, modules=False) for c in self._methods(class_key))
+            return not any(each.layers for each in self._parts_of(class_key))
         return self._is_loss(class_key, name, outside, module)
 
     def _is_loss(self, class_key: str, name: str, outside: list[str], module: bool) -> bool:
         """Say whether a class only computes a loss: called or used so, and without weights."""
-        methods = self._methods(class_key)
-        parts = [code for code in methods if code.name in _CONSTRUCTORS]
+        parts = self._methods(class_key, _CONSTRUCTORS)
         if any(self._makes(code, modules=False) for code in parts):
             return False
         if names_criterion(name) or any(library.is_loss_class(base) for base in outside):
             return True
-        forward = [code for code in methods if code.name in _FORWARD]
-        if not module or self._applies_argument(class_key, methods):
+        if not module or self._applies_argument(class_key):
             return False
-        return any(self._losses.findings(code) for code in forward)
+        return any(self._losses.findings(code) for code in self._methods(class_key, _FORWARD))
 
     def _makes(self, code: Code, *, modules: bool) -> bool:
         """Say whether a method makes objects of modules; without ``modules``, layers too."""
+        if _place(code) not in self._made:
+            self._made[_place(code)] = self._parts_made(code)
+        layers, of_modules = self._made[_place(code)]
+        return of_modules or (layers and not modules)
+
+    def _parts_made(self, code: Code) -> tuple[bool, bool]:
+        """Say whether a method makes layers, and objects of the repository's modules."""
+        layers = False
         for call in calls_in(code.node):
             dotted = self._program.resolve(code, path_of(call.child_by_field_name("function")))
-            if not modules and (library.has_weights(dotted) or library.names_network(dotted)):
-                return True
+            layers = layers or library.has_weights(dotted) or library.names_network(dotted)
             inside = dotted in self._program.classes and dotted != code.class_key
             if inside and self._is_module(dotted) and not names_criterion(_class_name(dotted)):
-                return True
-        return False
+                return layers, True
+        return layers, False
 
-    def _applies_argument(self, class_key: str, methods: list[Code]) -> bool:
+    def _applies_argument(self, class_key: str) -> bool:
         """Say whether the class keeps what its constructor is given and calls it: a network."""
         kept = {
             f"self.{name}"
-            for code in methods
-            if code.name == "__init__"
+            for code in self._methods(class_key, _INIT)
             for name in parameters_of(code.node)
             for _, value in self._program.attribute(class_key, name)
             if text_of(value) == name
         }
-        return bool(kept) and any(
-            path_of(call.child_by_field_name("function")) in kept
-            for code in methods
-            for call in calls_in(code.node)
-        )
+        return any(not each.called.isdisjoint(kept) for each in self._parts_of(class_key))
 
     # --- methods --------------------------------------------------------------------------------
 
@@ -244,18 +283,23 @@ class Networks:
 
     def _of_heirs(self, code: Code, class_key: str) -> Building | None:
         """Return where a base class of networks calculates their loss."""
-        heirs = self._program.heirs(class_key)
-        if not heirs or not all(self._defines(heir) for heir in heirs):
+        if class_key not in self._of_all_heirs:
+            heirs = self._program.heirs(class_key)
+            self._of_all_heirs[class_key] = bool(heirs) and all(map(self._defines, heirs))
+        if not self._of_all_heirs[class_key]:
             return None
         found = self._losses.findings(code)
         return Building(found[0].line, "is the loss of networks that derive") if found else None
 
     def _defines(self, class_key: str) -> bool:
         """Say whether a class defines a network by methods of its own."""
-        own = self._program.methods_of.get(class_key, {}).values()
-        around = self._class(class_key)
-        of = self._of_module if around.module else self._of_plain_class
-        return not around.never and any(of(code, around) is not None for code in own)
+        if class_key not in self._defined:
+            own = self._program.methods_of.get(class_key, {}).values()
+            around = self._class(class_key)
+            of = self._of_module if around.module else self._of_plain_class
+            found = not around.never and any(of(code, around) is not None for code in own)
+            self._defined[class_key] = found
+        return self._defined[class_key]
 
     # --- layers ---------------------------------------------------------------------------------
 
@@ -312,8 +356,14 @@ class Networks:
             return None
         if library.names_layer(name):
             return target
-        graph = "tf." in text_of(target.node) or "slim." in text_of(target.node)
-        return target if code.class_key is not None and graph else None
+        return target if code.class_key is not None and self._in_graph(target)[0] else None
+
+    def _in_graph(self, code: Code) -> tuple[bool, bool]:
+        """Say whether a function makes parts of a graph, and whether placeholders for its data."""
+        if _place(code) not in self._graphs:
+            text = text_of(code.node)
+            self._graphs[_place(code)] = "tf." in text or "slim." in text, "placeholder(" in text
+        return self._graphs[_place(code)]
 
     def _puts_together(self, code: Code, class_key: str) -> bool:
         """Say whether making an object of the repository's class builds a network.
@@ -327,7 +377,13 @@ class Networks:
         if self._is_module(class_key):
             return self._is_module(around)
         layered = any("layer" in words(base) for base in self._program.ancestors(class_key))
-        return layered or "placeholder(" in text_of(code.node)
+        return layered or self._in_graph(code)[1]
+
+
+def _called(node: Node) -> list[str]:
+    """Return the attributes of its object that a method calls."""
+    paths = (path_of(call.child_by_field_name("function")) for call in calls_in(node))
+    return [path for path in paths if path.startswith("self.")]
 
 
 def _place(code: Code) -> _Place:

@@ -16,6 +16,7 @@ from classify.judges.rules.tree import (
     Arguments,
     Statement,
     arguments_of,
+    brief,
     callee_of,
     find,
     last_name,
@@ -46,6 +47,9 @@ from classify.judges.rules.words import (
     names_weight,
     speaks_of_boltzmann,
 )
+
+_MAX_MADE_OF = 50
+"""So many of the names out of which a name is made are looked for."""
 
 
 class Names:
@@ -252,11 +256,11 @@ class Names:
         bindings = self.program.bindings(self.code.path, self.code.node)
         found: set[str] = set()
         waiting = [name]
-        while waiting:
+        while waiting and len(found) < _MAX_MADE_OF:
             for value in bindings.get(waiting.pop(), ()):
-                fresh = {text_of(node) for node in find(value, "identifier")} - found
-                found |= fresh
-                waiting += fresh
+                fresh = dict.fromkeys(text_of(node) for node in find(value, "identifier"))
+                waiting += [each for each in fresh if each not in found]
+                found |= fresh.keys()
         return frozenset(found)
 
     def resolve(self, path: str) -> str:
@@ -349,7 +353,8 @@ def keeps_best(path: str, expression: Node) -> bool:
     while kept and around is not None and around.type != FUNCTION:
         if around.type in ("if_statement", "elif_clause"):
             condition = around.child_by_field_name("condition")
-            compared = find(condition, "comparison_operator") if condition is not None else ()
+            is_brief = condition is not None and brief(condition)
+            compared = find(condition, "comparison_operator") if condition and is_brief else ()
             if any({kept, path} <= {path_of(n) for n in c.named_children} for c in compared):
                 return True
         around = around.parent

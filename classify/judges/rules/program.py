@@ -6,10 +6,11 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import Literal
 from weakref import WeakKeyDictionary
 
-from tree_sitter import Node, Query, QueryCursor
+from tree_sitter import Node
 
 from classify.judges.rules.shipped_names import listed
 from classify.judges.rules.tree import (
@@ -19,6 +20,7 @@ from classify.judges.rules.tree import (
     callee_of,
     find,
     last_name,
+    line_of,
     parameters_of,
     path_of,
     receiver_of,
@@ -28,17 +30,15 @@ from classify.judges.rules.tree import (
 )
 from classify.judges.rules.words import mentions_loss
 from mining.code import RepositoryCode
-from mining.extract import PYTHON, parse
+from mining.extract import parse
 from mining.hierarchy import ancestry
 from mining.imports import Import
 from mining.records import Kind, Snippet
 
-_DEFINITIONS = Query(
-    PYTHON,
-    "(function_definition) @f (class_definition) @f (for_statement) @f (while_statement) @f",
-)
 Bases = Literal["follow", "ignore"]
 """Whether base classes of the repository are looked into."""
+_MAX_BOUND = 100
+"""Of what a name is assigned in a function, so many values are looked at."""
 _ABSTRACT = re.compile(r"NotImplemented|abstractmethod|\bpass\s*$")
 """What shows that a method only stands for those of subclasses."""
 
@@ -77,12 +77,14 @@ class Program:
         self._bases = bases
         self._extractions = code.extractions
         self._trees = code.trees
-        self._nodes: dict[str, dict[int, list[Node]]] = {}
+        self._nodes: dict[str, dict[tuple[int, str], Node]] = {}
         self._aliases: dict[str, dict[str, str]] = {}
         self._resolved: dict[tuple[str, str, str], str] = {}
         self._attributes: dict[str, dict[str, list[tuple[Code, Node]]]] = {}
         self._ancestors: dict[str, tuple[str, ...]] = {}
         self._overriding: dict[str, tuple[Code, ...]] = {}
+        self._bound: dict[tuple[str, str], list[tuple[Code, Node]]] = {}
+        self._local_imports: dict[str, dict[tuple[str, str], tuple[int, Import]]] = {}
         self._deep: dict[str, bool] = {}
         self._averages: dict[str, bool] = {}
         self._nested: dict[tuple[str, int, int], list[Code]] = {}
@@ -90,13 +92,11 @@ class Program:
 
     def code_of(self, snippet: Snippet) -> Code | None:
         """Find a snippet's node in its file; None where the file does not hold it."""
-        wanted = LOOPS if snippet.kind is Kind.LOOP else {FUNCTION}
         name = snippet.qualname.rpartition(".")[2]
-        for node in self._nodes_of(snippet.path).get(snippet.start_line, ()):
-            named = text_of(node.child_by_field_name("name")) or "<unnamed>"
-            if node.type in wanted and (node.type != FUNCTION or named == name):
-                return Code(snippet.path, snippet.qualname, _class_key(snippet), node)
-        return None
+        node = self._nodes_of(snippet.path).get((snippet.start_line, name))
+        if node is None:
+            return None
+        return Code(snippet.path, snippet.qualname, _class_key(snippet), node)
 
     @cached_property
     def functions(self) -> dict[str, Code]:
@@ -126,13 +126,13 @@ class Program:
         return self._nested[place]
 
     @cached_property
-    def methods_named(self) -> dict[str, list[Code]]:
+    def methods_named(self) -> dict[str, tuple[Code, ...]]:
         """Every method by its bare name."""
         found: defaultdict[str, list[Code]] = defaultdict(list)
         for code in self.functions.values():
             if code.class_key is not None and code.class_key.count(".") == code.key.count(".") - 1:
                 found[code.name].append(code)
-        return dict(found)
+        return {name: tuple(codes) for name, codes in found.items()}
 
     @cached_property
     def methods_of(self) -> dict[str, dict[str, Code]]:
@@ -171,18 +171,17 @@ class Program:
         return None
 
     def overriding(self, method: Code) -> tuple[Code, ...]:
-        """Return what an abstract method may be at run time: its namesakes in subclasses."""
+        """Return a function with what it may be at run time: its namesakes in subclasses.
+
+        Only of an abstract method.
+        """
         if method.class_key is None:
-            return ()
+            return (method,)
         if method.key not in self._overriding:
             abstract = _ABSTRACT.search(text_of(method.node)) is not None
-            self._overriding[method.key] = tuple(
-                each
-                for each in (self.methods_named.get(method.name, ()) if abstract else ())
-                if each.class_key is not None
-                and each.class_key != method.class_key
-                and method.class_key in self.ancestors(each.class_key)
-            )
+            heirs = self.heirs(method.class_key) if abstract else ()
+            named = (self.functions.get(f"{heir}.{method.name}") for heir in heirs)
+            self._overriding[method.key] = (method, *(each for each in named if each is not None))
         return self._overriding[method.key]
 
     @cached_property
@@ -197,20 +196,16 @@ class Program:
         """Return the classes of the repository that derive from a class, also indirectly."""
         return self._heirs.get(class_key, [])
 
-    def all_methods(self, class_key: str) -> list[Code]:
-        """Return the functions inside a class and inside its bases in the repository."""
-        return [
-            code
-            for key in self.ancestors(class_key)
-            for code in self.methods_of.get(key, {}).values()
-        ]
-
     def attribute(self, class_key: str | None, name: str) -> list[tuple[Code, Node]]:
         """Return what is assigned to ``self.name`` anywhere in a class or its bases."""
-        found: list[tuple[Code, Node]] = []
-        for key in self.ancestors(class_key) if class_key else ():
-            found += self._attributes_of(key).get(name, ())
-        return found
+        if class_key is None:
+            return []
+        if (class_key, name) not in self._bound:
+            found: list[tuple[Code, Node]] = []
+            for key in self.ancestors(class_key):
+                found += self._attributes_of(key).get(name, ())
+            self._bound[class_key, name] = found[:_MAX_BOUND]
+        return self._bound[class_key, name]
 
     def averages(self, key: str) -> bool:
         """Say whether a function only returns the mean or sum of what it is given first."""
@@ -237,15 +232,30 @@ class Program:
                 return f"{code.path}::{scope}.{dotted}"
             scope = scope.rpartition(".")[0]
         head, _, rest = dotted.partition(".")
-        for statement in reversed(self._imports(code.path)):
-            if statement.local == head and statement.scope and _within(code, statement.scope):
-                target = f"{statement.target}.{rest}" if rest else statement.target
-                found = self.names.resolve(code.path, target)
-                return _plain(self._in_module(target, statement.level, code.path) or found)
+        if (statement := self._imported_around(code, head)) is not None:
+            target = f"{statement.target}.{rest}" if rest else statement.target
+            found = self.names.resolve(code.path, target)
+            return _plain(self._in_module(target, statement.level, code.path) or found)
         found = self.names.resolve(code.path, dotted)
         if found == dotted and (alias := self._aliases_of(code.path).get(head)):
             found = self.names.resolve(code.path, f"{alias}.{rest}" if rest else alias)
         return _plain(found)
+
+    def _imported_around(self, code: Code, local: str) -> Import | None:
+        """Return the last import of a name inside the functions and classes around some code."""
+        if code.path not in self._local_imports:
+            self._local_imports[code.path] = {
+                (each.local, each.scope): (number, each)
+                for number, each in enumerate(self._imports(code.path))
+                if each.scope
+            }
+        found: list[tuple[int, Import]] = []
+        scope = code.qualname
+        while scope and self._local_imports[code.path]:
+            if (at := self._local_imports[code.path].get((local, scope))) is not None:
+                found.append(at)
+            scope = scope.rpartition(".")[0]
+        return max(found, key=itemgetter(0))[1] if found else None
 
     @cached_property
     def losses(self) -> frozenset[str]:
@@ -271,7 +281,8 @@ class Program:
             found: defaultdict[str, list[Node]] = defaultdict(list)
             for each in find(node, "assignment"):
                 for name, value in assignments(each):
-                    found[name].append(value)
+                    if len(found[name]) < _MAX_BOUND:
+                        found[name].append(value)
             self._bindings[place] = dict(found)
         return self._bindings[place]
 
@@ -316,18 +327,16 @@ class Program:
             self._attributes[class_key] = dict(found)
         return self._attributes[class_key]
 
-    def _nodes_of(self, path: str) -> dict[int, list[Node]]:
-        """Return a file's functions, classes and loops by the line on which they start."""
+    def _nodes_of(self, path: str) -> dict[tuple[int, str], Node]:
+        """Return a file's functions and loops by their line and name, of two the first."""
         if path not in self._nodes:
-            found: defaultdict[int, list[Node]] = defaultdict(list)
+            found: dict[tuple[int, str], Node] = {}
             root = self.module(path)
-            for nodes in (
-                QueryCursor(_DEFINITIONS).captures(root).values() if root is not None else ()
-            ):
-                # which come in an order of their own, that is another one in each process
-                for node in sorted(nodes, key=lambda each: (each.start_byte, -each.end_byte)):
-                    found[node.start_point.row + 1].append(node)
-            self._nodes[path] = dict(found)
+            for node in find(root, FUNCTION, *LOOPS) if root is not None else ():
+                name = text_of(node.child_by_field_name("name")) or "<unnamed>"
+                name = "<loop>" if node.type in LOOPS else name
+                found.setdefault((line_of(node), name), node)
+            self._nodes[path] = found
         return self._nodes[path]
 
 
@@ -391,10 +400,6 @@ def _may_nest(node: Node) -> bool:
 
 def _class_key(snippet: Snippet) -> str | None:
     return f"{snippet.path}::{snippet.class_qualname}" if snippet.class_qualname else None
-
-
-def _within(code: Code, scope: str) -> bool:
-    return code.qualname == scope or code.qualname.startswith(scope + ".")
 
 
 def _plain(dotted: str) -> str:

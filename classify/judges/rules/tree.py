@@ -17,6 +17,11 @@ _ALTERNATIVES = frozenset({"elif_clause", "else_clause", "except_clause", "final
 _MAX_CHAIN = 40
 """Links of ``a.b[0].c()`` that are read; longer chains are no names."""
 
+_MAX_LEVELS = 10_000
+"""Levels of a tree that are searched: below 65,535 a search takes the square of the depth."""
+_BRIEF_BYTES = 2000
+"""Of an expression that is longer, the text is not searched: such ones may lie in each other."""
+
 
 def line_of(node: Node) -> int:
     """Return the 1-based line on which a node begins."""
@@ -26,6 +31,13 @@ def line_of(node: Node) -> int:
 def text_of(node: Node | None) -> str:
     """Return a node's source, empty for no node."""
     return (node.text or b"").decode("utf-8", "replace") if node is not None else ""
+
+
+def brief(node: Node | None) -> str:
+    """Return a node's source if it is as short as what people write there, else nothing."""
+    if node is None or node.end_byte - node.start_byte > _BRIEF_BYTES:
+        return ""
+    return text_of(node)
 
 
 @lru_cache(1 << 16)
@@ -177,7 +189,9 @@ def find(node: Node, *types: str, into_functions: bool = True) -> list[Node]:
 
 
 def _found(node: Node, types: tuple[str, ...]) -> list[Node]:
-    found = QueryCursor(_query(types)).captures(node).get("found", [])
+    cursor = QueryCursor(_query(types))
+    cursor.set_max_start_depth(_MAX_LEVELS)
+    found = cursor.captures(node).get("found", [])
     return sorted(found, key=lambda each: (each.start_byte, -each.end_byte))
 
 

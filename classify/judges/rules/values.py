@@ -15,6 +15,11 @@ Source = tuple[str, int]
 The position is -1 for the whole of what it returned.
 """
 
+_MAX_SOURCES = 100
+"""Calls that a value is known to come from: a sum of more is followed no further back."""
+_MAX_POSITION = 50
+"""Results of one call that are told apart."""
+
 
 class Sort(IntEnum):
     """What a value is, the less telling first."""
@@ -119,6 +124,8 @@ def element_of(value: Value) -> Value:
 
 def part_of(value: Value, position: int, *, named_loss: bool) -> Value:
     """Return one of several results of a call: it is a loss only if its name says so."""
+    if position >= _MAX_POSITION:
+        position = -1
     sources = frozenset((key, position if at < 0 else at) for key, at in value.sources)
     if value.is_loss and not value.calculated and not named_loss:
         return Value(Sort.DATA, sources=sources)
@@ -153,7 +160,7 @@ def join(first: Value, second: Value) -> Value:
         accumulation=high.accumulation or low.accumulation,
         choice=high.choice or low.choice,
         difference=high.difference or low.difference,
-        sources=high.sources | low.sources,
+        sources=_united(first.sources, second.sources),
         instance=high.instance or low.instance,
         each=max(high.each, low.each),
         smoothed=high.smoothed or low.smoothed,
@@ -175,7 +182,8 @@ def combine(operator: str, left: Value, right: Value, line: int) -> Value:
     if left.is_loss or right.is_loss:
         # a loss put together with another one, or weighed and masked by data
         if operator != "+":
-            joined = replace(joined, sources=_loss_sources(left) | _loss_sources(right))
+            sources = _united(_loss_sources(left), _loss_sources(right))
+            joined = replace(joined, sources=sources)
         return replace(joined, sort=Sort.LOSS, combination=joined.combination or line)
     if operator == "@":  # the layer of a network, or similarities which a loss may sum
         return Value(Sort.DATA, product=True, difference=joined.difference)
@@ -190,6 +198,11 @@ def combine(operator: str, left: Value, right: Value, line: int) -> Value:
         difference=difference,
         sources=kept,
     )
+
+
+def _united(first: frozenset[Source], second: frozenset[Source]) -> frozenset[Source]:
+    both = first | second
+    return both if len(both) <= _MAX_SOURCES else first or second
 
 
 def _loss_sources(value: Value) -> frozenset[Source]:
@@ -249,7 +262,7 @@ def reduce(value: Value, line: int) -> Value:
             formula=formula,
             many=False,
             sources=frozenset(),
-            means=value.means | value.sources,
+            means=_united(value.means, value.sources),
         )
     return value
 

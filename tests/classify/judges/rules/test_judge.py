@@ -196,7 +196,7 @@ def test_depth_is_no_danger(text: str) -> None:
     assert all(isinstance(r, Ruling) for r in rulings(code_of(text)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_mutilated_code_is_answered(data: st.DataObject) -> None:
     text = SOURCE
@@ -211,7 +211,7 @@ def test_mutilated_code_is_answered(data: st.DataObject) -> None:
         assert isinstance(ruling, Ruling)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=st.text(max_size=200))
 def test_text_that_is_no_code_is_answered(text: str) -> None:
     code = code_of(f"def f():\n  {text}\nfor x in y:\n  {text}\n")

@@ -10,6 +10,16 @@ TORCH = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n\
 TF = "import tensorflow as tf\n\n\n"
 
 MODELS = {
+    "weights in a dictionary": TF
+    + """
+class C(object):
+    def __init__(self):
+        self.vars = {}
+        self.vars['w'] = np.zeros([3, 4])
+
+    def apply(self, x):
+        return dot(x, self.vars['w'])
+""",
     "a module": TORCH
     + """
 class C(nn.Module):
