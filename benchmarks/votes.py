@@ -37,12 +37,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.corpora import link_repositories, repositories_of
 from benchmarks.measuring import RESULTS, ROOT, command_line, machine, write_result
-from classify.classification import STORE
+from classify.classification import PLACEMENTS, STORE
 from classify.costs import PrintedAsks, cost_line, costs_of
 from classify.gate import gate_line
 from classify.gold import read_gold
@@ -51,7 +52,7 @@ from classify.judges.rules import rule
 from classify.judging import open_ballots, open_replay
 from classify.questions import Question
 from classify.store import Store
-from classify.subjects import placements, plan_of
+from classify.subjects import SCHEMA, placed, plan_of, with_snippets
 from mining import pipeline as mining
 from mining.artifacts import Artifact, Run, table_of
 from mining.code import RepositoryCode
@@ -146,8 +147,9 @@ def savings(arguments: argparse.Namespace) -> dict[str, Any]:
                 opened = replace(open_replay(so_far, corpus, SETTINGS), judge=judge)
                 ballots = open_ballots(so_far, opened, store, {})
                 printed = PrintedAsks()
-                frame = placements(run, corpus, plan_of(so_far, corpus), ballots, printed=printed)
+                added = placed(corpus, plan_of(so_far, corpus), ballots, printed=printed)
                 costs = costs_of(printed, ballots.paid(), opened.rule.votes)
+            frame = pa.concat_tables(with_snippets(run, added)).to_pandas()
             placed = frame if placed is None else placed
             total = costs.drop(columns="question").sum()
             rows.append(
@@ -390,11 +392,12 @@ def memory(arguments: argparse.Namespace) -> dict[str, Any]:
             opened = replace(open_replay(study, corpus, SETTINGS), judge=judge)
             ballots = open_ballots(study, opened, store, {})
             printed = PrintedAsks()
-            frame = placements(run, corpus, plan_of(study, corpus), ballots, printed=printed)
+            added = placed(corpus, plan_of(study, corpus), ballots, printed=printed)
             costs_of(printed, ballots.paid(), opened.rule.votes)
+        run.write_pieces(PLACEMENTS, SCHEMA, with_snippets(run, added), Artifact("", {}, {}))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return {
-            "snippets": len(frame),
+            "snippets": len(added),
             "votes": ballots.spent.votes,
             "seconds": round(time.monotonic() - started, 1),
             "peak_mib": round(peak / 1024),

@@ -16,6 +16,7 @@ from itertools import groupby, islice
 from typing import Protocol
 
 from classify.errors import BudgetSpentError, JudgeError
+from classify.hash_table import HashTable
 from classify.judges import (
     Completion,
     Judge,
@@ -38,8 +39,8 @@ _ERRORS_IN_A_ROW = 16
 _UNTIL_THE_FIRST_ANSWER = 16
 """So many requests go out under a budget of tokens before it is known what one costs."""
 
-_MOST_REMEMBERED = 10_000
-"""So many prompts and verdicts are kept in memory while a judge is asked."""
+_MOST_REMEMBERED = 4_000
+"""So many prompts and verdicts are kept in memory while a judge is asked, half a kilobyte each."""
 
 _IDLE_AT_MOST = 1_000_000
 """A judge that looks for requests so often without giving a completion has lost one."""
@@ -143,7 +144,8 @@ class Ballots:
     ``messages`` renders an ask; ``rule`` makes verdicts of votes. ``unanswered`` are prompts not
     to be asked, with the reason. Unless ``equal_code``, each snippet has votes of its own.
     ``templates`` say which text each question is asked by. ``prompts`` holds the hash of each
-    ask's rendered prompt, by question and snippet_id, as far as it was wanted and not forgotten.
+    ask's rendered prompt, by question and snippet_id: the latest, or, to ``remember_all``, of
+    each that was wanted.
     """
 
     store: Votes
@@ -153,11 +155,12 @@ class Ballots:
     unanswered: Mapping[str, str] = field(default_factory=dict)
     equal_code: bool = True
     templates: Mapping[Question, Template] = field(default_factory=dict)
+    remember_all: bool = False
     prompts: dict[tuple[Question, str, str], str] = field(default_factory=dict)
     spent: Spent = field(default_factory=Spent)
     _decided: dict[str, Tally] = field(default_factory=dict)
-    _ended: set[int] = field(default_factory=set)
-    """All prompts that were decided, as a part of their hash."""
+    _ended: HashTable = field(default_factory=HashTable)
+    """All prompts that were decided."""
     _failed: dict[str, str] = field(default_factory=dict)
     _open: dict[str, list[Vote]] = field(default_factory=dict)
     _tallies: dict[Tally, Tally] = field(default_factory=dict)
@@ -208,7 +211,10 @@ class Ballots:
         return self.store.votes(prompt, self.judge.settings)[: _counted(decided)]
 
     def asks(self) -> Iterator[tuple[str, Question, str, str]]:
-        """Give snippet_id, question, ``apart`` and the prompt's hash of each ask that has ended."""
+        """Give snippet_id, question, ``apart`` and the prompt's hash of each ask that has ended.
+
+        All are there if it was told to ``remember_all``.
+        """
         for (question, snippet_id, apart), prompt in self.prompts.items():
             if short_hash(prompt) in self._ended or prompt in self._failed:
                 yield snippet_id, question, apart, prompt
@@ -265,7 +271,7 @@ class Ballots:
 
     def forget(self) -> None:
         """Let go of the oldest of what can be had again, once that has become much."""
-        if len(self.prompts) > _MOST_REMEMBERED:
+        if len(self.prompts) > _MOST_REMEMBERED and not self.remember_all:
             self.prompts = dict(islice(self.prompts.items(), len(self.prompts) // 2, None))
         if len(self._decided) > _MOST_REMEMBERED:
             self._decided = dict(islice(self._decided.items(), len(self._decided) // 2, None))

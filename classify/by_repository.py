@@ -28,9 +28,8 @@ from classify.metrics import UNPLACED
 from classify.questions import Question
 from classify.store import Cost, Store, StoredVote, Vote, stored_votes
 from classify.subjects import (
-    COLUMNS,
+    ARROW,
     PLACED_COLUMNS,
-    SNIPPET_COLUMNS,
     Placed,
     Plan,
     Rows,
@@ -40,7 +39,6 @@ from classify.subjects import (
 from mining.artifacts import Run
 from mining.engines import open_engine
 from mining.extracted import Corpus, publish
-from mining.extraction import SNIPPETS
 from mining.loss_names import known_loss_names
 from mining.parts import Parts, open_parts, part_key
 from mining.progress import duration, track
@@ -56,11 +54,8 @@ _PLACED, _VOTES, _COSTS, _PASSING = "placed", "votes", "costs", "passing"
 """What placing adds to the snippets, in their order; the votes as they are stored; what they
 cost (see classify.costs); and which snippets pass the rules gate."""
 
-_ARROW: Mapping[str, pa.DataType] = {
-    "str": pa.string(),
-    "int64": pa.int64(),
-    "float64": pa.float64(),
-}
+_SNIPPET_S = 0.002
+"""About so long one core takes for a snippet."""
 _FEW = 250
 """So many tables are joined to one: a small table is mostly what Arrow notes about it."""
 _NUMBERS = ("draw", "first_draw", "prompt_tokens", "output_tokens", "seed")
@@ -71,7 +66,7 @@ _COLUMNS = {
     _PASSING: {"snippet_id": "str"},
 }
 _SCHEMAS = {
-    table: pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
+    table: pa.schema([(name, ARROW[kind]) for name, kind in columns.items()])
     for table, columns in _COLUMNS.items()
 }
 
@@ -91,25 +86,22 @@ def place_by_repository(
     dies leaves its snippets unplaced. Raises BudgetSpentError, and JudgeError where nothing could
     be placed; what was answered until then is kept.
     """
-    frame = run.read(SNIPPETS, list(SNIPPET_COLUMNS))
-    sizes = Counter(frame["repository"].tolist())  # in the order of the corpus
+    sizes = Corpus(run).sizes
     work = _work(study, run, _place, judge, inputs)
     taken = _Taken(store, judge, progress)
     limit = None if budget is None or budget.max_hours is None else budget.max_hours * 3600
     started = time.monotonic()
-    with closing(_done(work, list(sizes))) as done:
+    with closing(_done(work, sizes)) as done:
         for repository, part, why_not in done:
             if part is not None:
                 taken.take(part)
             else:
                 taken.give_up(sizes[repository], why_not)
             over = limit is not None and time.monotonic() - started >= limit
-            if over and taken.snippets < len(frame):
+            if over and taken.snippets < sum(sizes.values()):
                 raise budget_spent(duration(limit or 0), taken.snippets, taken.spent)
     check_answered(judge.name, taken.spent)
-    placed = taken.placed
-    frame = frame.assign(**{name: placed[name].to_pandas() for name in PLACED_COLUMNS})
-    return Placed(frame.astype(COLUMNS)[list(COLUMNS)], taken.costs, taken.spent)
+    return Placed(taken.placed, taken.costs, taken.spent)
 
 
 def passing_the_gate(
@@ -119,12 +111,12 @@ def passing_the_gate(
 
     ``judge`` is that of the rules. Where a worker died the snippets pass: no loss is lost so.
     """
-    repositories = list(dict.fromkeys(run.read(SNIPPETS, ["repository"])["repository"]))
     work = _work(study, run, _gate, judge, inputs)
     passing: set[str | None] = set()
     unread: set[str] = set()
-    with closing(_done(work, repositories)) as done:
-        for repository, part, _ in track(done, "rules gate", len(repositories)):
+    sizes = Corpus(run).sizes
+    with closing(_done(work, sizes)) as done:
+        for repository, part, _ in track(done, "rules gate", len(sizes)):
             if part is not None:
                 passing.update(part[_PASSING]["snippet_id"].to_pylist())
             else:
@@ -192,15 +184,20 @@ def _opened(work: _Work) -> tuple[Corpus, Plan]:
 
 
 def _done(
-    work: _Work, repositories: Sequence[str]
+    work: _Work, sizes: Mapping[str, int]
 ) -> Generator[tuple[str, dict[str, pa.Table] | None, str]]:
-    """Give each repository with the tables of its part, or else None and why not, in order."""
+    """Give each repository with the tables of its part, or else None and why not, in order.
+
+    ``sizes``: how many snippets each has.
+    """
     there = work.parts.keys()
-    missing = [each for each in repositories if work.key(each) not in there]
-    lost = open_engine(work.study.scale).map(work, missing, lambda _, reason: reason)
+    missing = [each for each in sizes if work.key(each) not in there]
+    lost = open_engine(work.study.scale).map(
+        work, missing, lambda _, reason: reason, lambda each: sizes[each] * _SNIPPET_S
+    )
     try:
         with closing(lost):
-            for repository in repositories:
+            for repository in sizes:
                 key = work.key(repository)
                 why_not = "" if key in there else next(lost)
                 yield repository, None if why_not else dict(work.parts.get(key)), why_not
@@ -216,7 +213,7 @@ def _place(study: Study, corpus: Corpus, plan: Plan, repository: str) -> Iterato
     ballots = open_ballots(study, open_rules(study, corpus), votes, {})
     rows = Rows(len(subjects), ballots)
     place_all(subjects, ballots, rows.put)
-    yield _PLACED, pa.table(rows.columns, schema=_SCHEMAS[_PLACED])
+    yield _PLACED, rows.table().cast(_SCHEMAS[_PLACED])
     yield _VOTES, _table(_VOTES, sorted(votes.stored))
     costs = costs_of(printed, ballots.paid(), ballots.rule.votes)
     yield _COSTS, pa.Table.from_pandas(costs, _SCHEMAS[_COSTS], preserve_index=False)

@@ -14,7 +14,7 @@ from classify.by_repository import clear_parts, passing_the_gate, place_by_repos
 from classify.costs import COSTS, PrintedAsks, costs_of
 from classify.judging import OpenedJudge, open_ballots, open_judge, open_rules, unanswered
 from classify.store import Store
-from classify.subjects import Placed, Plan, placements, plan_of
+from classify.subjects import SCHEMA, Placed, Plan, placed, plan_of, with_snippets
 from mining.artifacts import Artifact, Run
 from mining.extracted import Corpus
 from mining.extraction import CLASSES, FILES, SNIPPETS
@@ -65,20 +65,20 @@ def classify(
                 rules = open_rules(study, corpus).judge.settings
                 plan = replace(plan, passes_gate=passing_the_gate(study, run, rules, inputs))
             ballots = open_ballots(study, opened, store, {} if retry_errors else refused)
-            placing = partial(_place_by_stream, run, corpus, plan, ballots)
+            placing = partial(_place_by_stream, corpus, plan, ballots)
         with begin(store, opened, _rows(run)) as progress:
-            placed = placing(progress, budget)
-    spent = placed.spent
-    run.write(COSTS, placed.costs, Artifact("classify", settings, inputs))
+            ended = placing(progress, budget)
+    spent = ended.spent
+    run.write(COSTS, ended.costs, Artifact("classify", settings, inputs))
     notes = {"failed": spent.failed, "refused": spent.refused}
-    run.write(PLACEMENTS, placed.placements, Artifact("classify", settings, inputs, notes=notes))
+    artifact = Artifact("classify", settings, inputs, notes=notes)
+    run.write_pieces(PLACEMENTS, SCHEMA, with_snippets(run, ended.added), artifact)
     if study.judge.kind == "rules" or study.savings.rules_gate:
         clear_parts(study, run)
     return spent
 
 
 def _place_by_stream(
-    run: Run,
     corpus: Corpus,
     plan: Plan,
     ballots: Ballots,
@@ -87,9 +87,9 @@ def _place_by_stream(
 ) -> Placed:
     """Have any judge place every snippet, which answers as many asks at a time as it can."""
     printed = PrintedAsks()
-    frame = placements(run, corpus, plan, ballots, progress, budget, printed)
+    added = placed(corpus, plan, ballots, progress, budget, printed)
     costs = costs_of(printed, ballots.paid(), ballots.rule.votes)
-    return Placed(frame, costs, ballots.spent)
+    return Placed(added, costs, ballots.spent)
 
 
 def _rows(run: Run) -> int:

@@ -6,15 +6,14 @@ class of each of its functions, for each of its methods that holds a loss; and t
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from classify.hash_table import HashTable, Numbers, places_of
 from classify.judges import short_hash
 from classify.placement import Placement, functions_asked
 from classify.questions import OF_CLASS, Question
@@ -40,15 +39,20 @@ what is in the store, of whichever run. The ``printed_`` columns say what the al
 costs; ``printed_estimated`` of its asks are about texts that ours never asked about, so that their
 tokens are estimated (see costs_of). Of the rules they are counted by the repository."""
 
+Paid = npt.NDArray[Any]
+"""Rows of ``_PAID``."""
+Reals = npt.NDArray[np.float64]
 
-@dataclass(slots=True)
+_AMOUNTS = ("votes", "requests", "prompt_tokens", "output_tokens")
+
+
 class PrintedAsks:
     """The asks of the printed algorithm: how often each question is put about each text."""
 
-    asks: defaultdict[Question, dict[int, tuple[int, int]]] = field(
-        default_factory=lambda: defaultdict(dict)
-    )
-    """By question and short_hash of the text: how often, and its length in characters."""
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.asks = {question: HashTable(2) for question in Question}
+        """By short_hash of the text: how often, and the characters of all these asks."""
 
     def add(
         self, placement: Placement, first: Question, class_functions: Sequence[Snippet] = ()
@@ -68,19 +72,11 @@ class PrintedAsks:
                 self._add(question, function)
 
     def _add(self, question: Question, snippet: Snippet) -> None:
-        asks, code = self.asks[question], short_hash(snippet.code_sha256)
-        times, chars = asks.get(code, (0, len(snippet.text)))
-        asks[code] = times + 1, chars
+        self.asks[question].add(short_hash(snippet.code_sha256), 1, len(snippet.text))
 
 
-class _Paid(NamedTuple):
-    """What a prompt cost, in less memory; ``code`` is the short_hash of its text."""
-
-    code: int
-    votes: int
-    requests: int
-    prompt_tokens: int
-    output_tokens: int
+_PAID = np.dtype([("question", np.int8), *((name, np.int64) for name in ("code", *_AMOUNTS))])
+"""What a prompt cost, in 41 bytes; ``code`` is the short_hash of its text."""
 
 
 def costs_of(printed: PrintedAsks, paid: Iterable[Cost], votes: int) -> pd.DataFrame:
@@ -92,36 +88,35 @@ def costs_of(printed: PrintedAsks, paid: Iterable[Cost], votes: int) -> pd.DataF
     question that was never asked, those of the others. Columns are ``COLUMNS``; no question was
     asked: no row.
     """
-    by_question: defaultdict[Question, list[_Paid]] = defaultdict(list)
-    for cost in paid:
-        code = short_hash(cost.code_sha256)
-        by_question[cost.question].append(
-            _Paid(code, cost.votes, cost.requests, cost.prompt_tokens, cost.output_tokens)
-        )
-    everything = list(chain.from_iterable(by_question.values()))
-    chars = {code: chars for asks in printed.asks.values() for code, (_, chars) in asks.items()}
+    questions = list(Question)
+    paid_each = np.fromiter(
+        (
+            (
+                questions.index(cost.question),
+                short_hash(cost.code_sha256),
+                *(getattr(cost, name) for name in _AMOUNTS),
+            )
+            for cost in paid
+        ),
+        _PAID,
+    )
+    chars = _lengths(printed)
     rows = []
-    for question in Question:
-        known, asks = by_question[question], printed.asks[question]
-        if not known and not asks:
+    for number, question in enumerate(questions):
+        known = paid_each[paid_each["question"] == number]
+        codes, asks = printed.asks[question].sums()
+        if not len(known) and not len(codes):
             continue
-        prompts, answers = _estimates(known or everything, chars)
-        prompt_tokens, output_tokens, estimated = _printed_tokens(
-            known, asks, votes, prompts, answers
-        )
-        times = sum(times for times, _ in asks.values())
+        prompt, answer = _estimates(known if len(known) else paid_each, chars)
+        times = int(asks[:, 0].sum())
         rows.append(
             (
                 question.value,
                 len(known),
-                sum(cost.votes for cost in known),
-                sum(cost.prompt_tokens for cost in known),
-                sum(cost.output_tokens for cost in known),
+                *(int(known[name].sum()) for name in ("votes", "prompt_tokens", "output_tokens")),
                 times,
                 times * votes,
-                prompt_tokens,
-                output_tokens,
-                estimated,
+                *_printed_tokens(known, codes, asks, votes, prompt, answer),
             )
         )
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
@@ -148,44 +143,57 @@ def cost_line(costs: pd.DataFrame) -> str:
     return f"paid in all: {ours}; as printed: {theirs} ({', '.join(saved)})"
 
 
-def _estimates(
-    known: Sequence[_Paid], chars: Mapping[int, int]
-) -> tuple[Callable[[int], float], float]:
-    """Return the tokens of a prompt by the length of its text, and those of an answer."""
-    points = [
-        (chars[cost.code], cost.prompt_tokens / cost.requests)
-        for cost in known
-        if cost.code in chars
-    ]
-    intercept, slope = _line(points)
-    answers = sum(cost.output_tokens for cost in known) / max(1, sum(cost.votes for cost in known))
-    return lambda length: intercept + slope * length, answers
+def _lengths(printed: PrintedAsks) -> tuple[Numbers, Reals]:
+    """Return each text that the printed algorithm asks about, in order, and its characters."""
+    codes, asks = zip(*(table.sums() for table in printed.asks.values()), strict=True)
+    distinct, first = np.unique(np.concatenate(codes), return_index=True)
+    times, chars = np.concatenate(asks)[first].T
+    return distinct, chars / times
+
+
+def _estimates(known: Paid, lengths: tuple[Numbers, Reals]) -> tuple[tuple[float, float], float]:
+    """Return the line of a prompt's tokens over the length of its text, and those of an answer."""
+    codes, chars = lengths
+    places = places_of(known["code"], codes)
+    told = known[places >= 0]
+    line = _line(chars[places[places >= 0]], told["prompt_tokens"] / told["requests"])
+    return line, known["output_tokens"].sum() / max(1, known["votes"].sum())
 
 
 def _printed_tokens(
-    known: Sequence[_Paid],
-    asks: Mapping[int, tuple[int, int]],
+    known: Paid,
+    codes: Numbers,
+    asks: Numbers,
     votes: int,
-    prompt_of: Callable[[int], float],
+    prompt: tuple[float, float],
     answer: float,
 ) -> tuple[int, int, int]:
-    """Return prompt tokens, output tokens, and how many asks are only estimated."""
-    prompts = {cost.code: cost.prompt_tokens / cost.requests for cost in known}
-    answers = {cost.code: cost.output_tokens / cost.votes for cost in known}
-    prompt_tokens = output_tokens = 0.0
-    estimated = 0
-    for code, (times, chars) in asks.items():
-        estimated += 0 if code in prompts else times
-        prompt_tokens += times * (prompts[code] if code in prompts else prompt_of(chars))
-        output_tokens += times * votes * answers.get(code, answer)
-    return round(prompt_tokens), round(output_tokens), estimated
+    """Return prompt tokens, output tokens, and how many asks are only estimated.
+
+    ``asks`` has a row for each text in ``codes``: how often it is asked about, and the characters
+    of these asks.
+    """
+    times, chars = asks.T
+    intercept, slope = prompt
+    prompt_tokens, answers = intercept * times + slope * chars, np.full(len(codes), answer)
+    told, last = np.unique(known["code"][::-1], return_index=True)
+    told_last = known[::-1][last]
+    places = places_of(codes, told)
+    there = places >= 0
+    one = told_last[places[there]]
+    prompt_tokens[there] = times[there] * (one["prompt_tokens"] / one["requests"])
+    answers[there] = one["output_tokens"] / one["votes"]
+    return (
+        round(float(prompt_tokens.sum())),
+        round(float((times * votes * answers).sum())),
+        int(times[~there].sum()),
+    )
 
 
-def _line(points: Sequence[tuple[int, float]]) -> tuple[float, float]:
+def _line(x: Reals, y: Reals) -> tuple[float, float]:
     """Return intercept and slope of the least-squares line; of equal lengths, their mean."""
-    if not points:
+    if not len(x):
         return 0.0, 0.0
-    x, y = np.array(points, float).T
     if np.ptp(x) == 0:
         return float(y.mean()), 0.0
     slope, intercept = np.polyfit(x, y, 1)

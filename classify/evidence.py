@@ -45,6 +45,7 @@ def evidence(study: Study, run: Run) -> Evidence:
     with Store(run.path(STORE)) as store:
         opened = replace(open_replay(study, corpus, judge), rule=rule)
         ballots = open_ballots(study, opened, store, store.reasons(judge))
+        ballots.remember_all = True
         with watch(len(run.read(SNIPPETS, ["snippet_id"])), "replaying") as progress:
             replayed = placements(run, corpus, plan_of(study, corpus), ballots, progress)
     if not replayed.equals(run.read(PLACEMENTS)):

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import partial
 
 from classify.questions import Ask, Question
+from classify.remembering import remembered
 from mining.records import Snippet
 
 _NAMES = {
@@ -40,10 +41,9 @@ _WORDS = {
 
 def likeliest(asks: Sequence[Ask]) -> Ask:
     """Return the ask whose answer is most likely yes; of equally likely ones the first."""
-    return max(asks, key=lambda ask: likelihood(ask.question, ask.snippet))
+    return max(asks, key=lambda ask: _LIKELIHOODS[ask.question](ask.snippet))
 
 
-@lru_cache(maxsize=10_000)
 def likelihood(question: Question, function: Snippet) -> int:
     """Return a rank from 0 to 6: the text counts for more than the name, and each sign adds."""
     name = function.qualname.rpartition(".")[2]
@@ -51,3 +51,6 @@ def likelihood(question: Question, function: Snippet) -> int:
     by_name = 2 if re.fullmatch(sure, name) else 1 if re.match(likely, name) else 0
     signs = sum(re.search(words, function.text) is not None for words in _WORDS[question])
     return by_name + 2 * signs
+
+
+_LIKELIHOODS = {question: remembered(partial(likelihood, question)) for question in _NAMES}

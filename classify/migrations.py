@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from zlib import crc32
 
 from classify.judges import JudgeSettings
 
@@ -157,5 +158,22 @@ def _provenance(connection: sqlite3.Connection) -> None:
     connection.execute("DROP TABLE refusals")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_tables, _refusals, _provenance)
+def _checksums(connection: sqlite3.Connection) -> None:
+    """Give each vote a checksum, by which a text that was damaged on disk is known."""
+    connection.execute("ALTER TABLE votes ADD COLUMN crc32 INTEGER NOT NULL DEFAULT 0")
+    connection.create_function("checksum", 4, checksum, deterministic=True)
+    connection.execute("UPDATE votes SET crc32 = checksum(draw, max_tokens, text, finish_reason)")
+
+
+def checksum(draw: int, max_tokens: int, text: str, finish_reason: str) -> int:
+    """Return the CRC-32 of what a vote says."""
+    return crc32(f"{draw} {max_tokens} {finish_reason} {text}".encode("utf-8", "surrogatepass"))
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    _tables,
+    _refusals,
+    _provenance,
+    _checksums,
+)
 """What turns an older store into the present one, in order; ``user_version`` counts them."""

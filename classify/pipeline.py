@@ -65,7 +65,8 @@ def classify(
     spent = classification.classify(
         study, run, retry_errors=retry_errors, budget=budget, begin=_begin
     )
-    placements = run.read(PLACEMENTS, ["repository", "path", "start_line", "placement", "reason"])
+    of_gate = ["repository", "path", "start_line", "reason"] if study.savings.rules_gate else []
+    placements = run.read(PLACEMENTS, ["placement", *of_gate])
     placed = placements["placement"].notna().sum()
     said = "nothing to ask, all was done" if spent is None else _spent(spent)
     lines = [f"classify: {placed} of {len(placements)} snippets placed ({said})"]

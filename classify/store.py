@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from classify.judges import Completion, JudgeSettings, Request
-from classify.migrations import MIGRATIONS
+from classify.migrations import MIGRATIONS, checksum
 from classify.questions import Question
 from classify.schema import MOST_BYTES, connect
 from mining.errors import ArtifactError
@@ -125,16 +125,19 @@ class Store:
         """Return the votes on a prompt by a judge that are valid under its limit, by draw number.
 
         A draw that was cut off and asked for again counts as the better of the two. One that was
-        cut off below the judge's present limit is left out, to be asked for again.
+        cut off below the judge's present limit is left out, to be asked for again. Raises
+        ArtifactError if a vote is not what was stored.
         """
         votes: list[Vote] = []
-        for draw, text, finish_reason, max_tokens in self._read(
-            "SELECT draw, text, finish_reason, max_tokens FROM votes"
+        for draw, text, finish_reason, max_tokens, crc32 in self._read(
+            "SELECT draw, text, finish_reason, max_tokens, crc32 FROM votes"
             " WHERE prompt_sha256 = ? AND judge_sha256 = ?"
             " ORDER BY draw, finish_reason = ?, max_tokens = 0 DESC, max_tokens DESC",
             (prompt_sha256, judge.sha256, CUT),
-            (int, str, str, int),
+            (int, str, str, int, int),
         ):
+            if crc32 != checksum(draw, max_tokens, text, finish_reason):
+                raise self._altered(prompt_sha256, judge, draw)
             if votes and votes[-1].draw == draw:
                 continue
             if finish_reason != CUT or not 0 < max_tokens < (judge.max_tokens or 0):
@@ -173,7 +176,7 @@ class Store:
                 "SELECT provenance_id FROM provenances WHERE provenance = ?", (named,)
             )
             added = self._connection.executemany(
-                "INSERT OR IGNORE INTO votes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO votes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     (
                         vote.prompt_sha256,
@@ -188,6 +191,7 @@ class Store:
                         vote.seed,
                         provenance_id,
                         now,
+                        checksum(vote.draw, limit, vote.text, vote.finish_reason),
                     )
                     for vote in votes
                 ],
@@ -412,6 +416,15 @@ class Store:
                 f"SQLite cannot ({error}); make room or give access, and run the command again."
             )
         return self._damaged(error)
+
+    def _altered(self, prompt_sha256: str, judge: JudgeSettings, draw: int) -> ArtifactError:
+        return ArtifactError(
+            f"Expected each vote in the store at {self._path} to be what was answered, found one "
+            f"whose text was damaged on disk (prompt {prompt_sha256}, draw {draw}); restore the "
+            f"store from a copy, or take the vote out, so that {judge.name} is asked again: "
+            f"sqlite3 votes.sqlite \"DELETE FROM votes WHERE prompt_sha256 = '{prompt_sha256}' "
+            f'AND draw = {draw}".'
+        )
 
     def _damaged(self, error: BaseException | str) -> ArtifactError:
         return ArtifactError(

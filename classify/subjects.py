@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from itertools import count
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from classify.ask import Ballots, Budget, Progress, Spent, Subject, place_all, place_stored
 from classify.costs import PrintedAsks
 from classify.gate import RULES_GATE, repeats, rules_gate
 from classify.placement import Category, Placement, Verdict, VerdictOf, first_question, place
 from classify.questions import Ask, Question
+from classify.remembering import remembered
 from mining.artifacts import Run
 from mining.extracted import Corpus
 from mining.extraction import SNIPPETS
@@ -48,12 +53,25 @@ PLACED_COLUMNS = {
 }
 """What placing adds to them."""
 
+ARROW: Mapping[str, pa.DataType] = {
+    "str": pa.string(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+}
+
 COLUMNS = {**SNIPPET_COLUMNS, **PLACED_COLUMNS}
+SCHEMA = pa.schema([(name, ARROW[kind]) for name, kind in COLUMNS.items()])
 """Of ``placements.parquet``, one row for each snippet. ``placement`` is null where there is none,
 and ``reason`` says why; it also says where a placement was made without asking. Each question's
 column holds yes, no or none (no verdict), or null where it was not asked; for a method,
 training_loop and model_definition speak of its class. ``flip_risk`` is the greatest one taken on a
 verdict that the placement looked at, 0 unless the study takes any (savings.max_flip_risk)."""
+
+_VALUES: Mapping[str, Sequence[str | None]] = {
+    "placement": [None, *Category],
+    **{question.value: [None, *Verdict] for question in Question},
+}
+_ROWS_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +121,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placed:
-    """What placing a corpus gives: ``placements.parquet``, ``costs.parquet``, what was spent."""
+    """What placing a corpus gives: ``costs.parquet``, what was spent, and ``added``.
 
-    placements: pd.DataFrame
+    That is what placing adds to each snippet (``PLACED_COLUMNS``), in the corpus's order.
+    """
+
+    added: pa.Table
     costs: pd.DataFrame
     spent: Spent
 
@@ -116,46 +137,95 @@ def placements(
     plan: Plan,
     ballots: Ballots,
     progress: Progress | None = None,
+    *,
+    stored_only: bool = False,
+) -> pd.DataFrame:
+    """Place every snippet of a corpus; returns what would be ``placements.parquet``.
+
+    See ``placed``.
+    """
+    added = placed(corpus, plan, ballots, progress, stored_only=stored_only)
+    return pa.concat_tables([SCHEMA.empty_table(), *with_snippets(run, added)]).to_pandas()
+
+
+def placed(
+    corpus: Corpus,
+    plan: Plan,
+    ballots: Ballots,
+    progress: Progress | None = None,
     budget: Budget | None = None,
     printed: PrintedAsks | None = None,
     *,
     stored_only: bool = False,
-) -> pd.DataFrame:
-    """Place every snippet of a corpus; returns a frame with ``COLUMNS``, in the corpus's order.
+) -> pa.Table:
+    """Place every snippet of a corpus; returns what that adds to each, see Placed.
 
     ``printed`` takes note of what the printed algorithm would have asked. With ``stored_only``
     nobody is asked and nothing is written: where votes are missing, there is no verdict. Raises
     as place_all, and MissingVoteError in a replay.
     """
-    frame = run.read(SNIPPETS, list(SNIPPET_COLUMNS))
-    rows = Rows(len(frame), ballots)
+    rows = Rows(sum(corpus.sizes.values()), ballots)
     subjects = subjects_of(corpus, plan, printed)
     if stored_only:
         place_stored(subjects, ballots, rows.put, progress)
     else:
         place_all(subjects, ballots, rows.put, progress, budget)
-    return frame.assign(**rows.columns).astype(COLUMNS)[list(COLUMNS)]
+    return rows.table()
+
+
+def with_snippets(run: Run, added: pa.Table) -> Iterator[pa.Table]:
+    """Give the rows of ``placements.parquet``, some at a time; ``added``: see Placed."""
+    run.sha256(SNIPPETS)  # so that no damaged one is read
+    first = 0
+    held: list[pa.Table] = []
+    with pq.ParquetFile(run.path(SNIPPETS)) as snippets:
+        for number in range(snippets.num_row_groups):
+            held.append(snippets.read_row_group(number, list(SNIPPET_COLUMNS)))
+            rows = sum(map(len, held))
+            if rows >= _ROWS_AT_ONCE or number == snippets.num_row_groups - 1:
+                columns = [*pa.concat_tables(held).columns, *added.slice(first, rows).columns]
+                yield pa.table(columns, list(COLUMNS)).cast(SCHEMA)
+                first, held = first + rows, []
 
 
 class Rows:
-    """The columns that placing adds (``PLACED_COLUMNS``), filled in whatever order."""
+    """The columns that placing adds (``PLACED_COLUMNS``), filled in whatever order.
+
+    A snippet takes 21 bytes and the text of its reason, if it has one.
+    """
 
     def __init__(self, size: int, ballots: Ballots) -> None:
-        self.columns: dict[str, list[Any]] = {name: [None] * size for name in PLACED_COLUMNS}
         self._ballots = ballots
+        self._judge = ballots.judge.settings.name
+        self._codes = {name: np.zeros(size, np.uint8) for name in _VALUES}
+        """Of placement and questions: places in ``_VALUES``."""
+        self._reasons: list[str | None] = [None] * size
+        self._flip_risks = np.zeros(size)
 
     def put(self, number: int, placement: Placement, flip_risk: float) -> None:
         """Note the end of a snippet."""
-        row = {
-            "placement": placement.category and placement.category.value,
-            **{q.value: verdict.value for q, verdict in placement.verdicts.items()},
-            "judge": self._ballots.judge.settings.name,
-            "reason": placement.unasked
-            or (placement.undecided and self._ballots.reason(placement.undecided)),
-            "flip_risk": flip_risk,
+        self._codes["placement"][number] = _VALUES["placement"].index(placement.category)
+        for question, verdict in placement.verdicts.items():
+            self._codes[question][number] = _VALUES[question].index(verdict)
+        self._reasons[number] = placement.unasked or (
+            self._ballots.reason(placement.undecided) if placement.undecided else None
+        )
+        self._flip_risks[number] = flip_risk
+
+    def table(self) -> pa.Table:
+        """Return the columns, once all rows are put."""
+        size = len(self._reasons)
+        columns: dict[str, pa.Array[Any]] = {
+            name: _decoded(codes, _VALUES[name]) for name, codes in self._codes.items()
         }
-        for name, value in row.items():
-            self.columns[name][number] = value
+        columns["judge"] = _decoded(np.zeros(size, np.uint8), [self._judge])
+        columns["reason"] = pa.array(self._reasons, pa.string())
+        columns["flip_risk"] = pa.array(self._flip_risks)
+        return pa.table({name: columns[name] for name in PLACED_COLUMNS})
+
+
+def _decoded(codes: npt.NDArray[np.uint8], values: Sequence[str | None]) -> pa.Array[Any]:
+    return pa.DictionaryArray.from_arrays(codes, pa.array(values, pa.string()))
 
 
 def subjects_of(
@@ -191,8 +261,7 @@ def plan_of(study: Study, corpus: Corpus, loss_names: tuple[str, ...] | None = N
     InputError if that cannot be read.
     """
     in_text = loss_name_finder(loss_names or known_loss_names(study.placement.loss_functions))
-    # a snippet is looked at again after each answer about it
-    names_loss = lru_cache(maxsize=10_000)(lambda snippet: in_text(snippet.text))
+    names_loss = remembered(lambda snippet: in_text(snippet.text))
     if study.savings.rules_gate:
         return Plan(study.placement, study.savings, names_loss, rules_gate(corpus), repeats)
     return Plan(study.placement, study.savings, names_loss)

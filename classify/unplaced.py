@@ -26,6 +26,11 @@ def unplaced_lines(run: Run) -> list[str]:
     if run.is_sound(PLACEMENTS):
         placed = run.read(PLACEMENTS, ["snippet_id", "placement"]).dropna()["snippet_id"]
         unplaced -= int(snippets["snippet_id"].isin(placed).sum())
+    elif run.path(PLACEMENTS).exists():
+        return [
+            f"  how many snippets need new verdicts is not known: {run.path(PLACEMENTS)} cannot be "
+            "read; `lossplace classify` makes it anew, of the votes that are there"
+        ]
     return [
         f"  {unplaced} of the {len(snippets)} extracted snippets of selected repositories need "
         "new verdicts"

@@ -60,7 +60,7 @@ from mining.pages import REPOSITORIES, SEARCH
 from mining.pipeline import CORPUS
 from mining.rank import RANKING, SENSITIVITY, SENSITIVITY_DRAWS
 from mining.secrets import without_credentials
-from mining.study import Study, write_study
+from mining.study import ScaleSettings, Study, write_study
 
 GOLD = "gold.csv"
 LOSS_FUNCTIONS = "loss_functions.csv"
@@ -216,6 +216,7 @@ def _public(study: Study, folder: Path, has_gold: bool, has_prompts: bool) -> St
             "evaluation": study.evaluation.model_copy(
                 update={"gold": folder / GOLD if has_gold else None}
             ),
+            "scale": ScaleSettings(),
         }
     )
 

@@ -242,6 +242,7 @@ def _placements(study: Study, package: Run, scratch: Run) -> Check:
             rule,
             store.reasons(judge),
             study.savings.equal_code,
+            remember_all=True,  # as they cannot be rendered
             prompts=asks,
         )
         corpus = Corpus(scratch, without_texts=True)

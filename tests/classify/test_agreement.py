@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import cohens_kappa, to_table
@@ -33,7 +33,6 @@ PAIRS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning:statsmodels")
-@settings(deadline=None)
 @given(PAIRS)
 def test_kappa_is_that_of_scikit_learn_and_statsmodels(pairs):
     first, second = ("".join(column) for column in zip(*pairs, strict=True))
@@ -47,7 +46,6 @@ def test_kappa_is_that_of_scikit_learn_and_statsmodels(pairs):
     assert share_agreed(readers(first, second)) == np.mean([a == b for a, b in pairs])
 
 
-@settings(deadline=None)
 @given(st.lists(st.text("ab.", min_size=4, max_size=4), min_size=2, max_size=4), st.randoms())
 def test_alpha_knows_no_order_and_is_at_most_1(rows, random):
     labels = readers(*rows)
@@ -61,7 +59,6 @@ def test_alpha_knows_no_order_and_is_at_most_1(rows, random):
     assert krippendorff_alpha(unread) == pytest.approx(alpha, nan_ok=True)
 
 
-@settings(deadline=None)
 @given(st.text("ab", min_size=3, max_size=8))
 def test_full_agreement_is_1_where_there_is_something_to_agree_on(row):
     found = krippendorff_alpha(readers(row, row, row))

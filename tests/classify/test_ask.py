@@ -256,7 +256,7 @@ def test_a_class_is_asked_until_the_first_yes_the_likeliest_function_first(tmp_p
 GATES = (Question.LOSS_RELATED, Question.LOSS_DEFINITION)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_no_lossless_saving_changes_a_placement(tmp_path_factory, data):
     """Whatever the votes, given the same ones for each prompt and draw."""
@@ -422,9 +422,6 @@ def test_a_judge_is_kept_busy_across_questions_and_waves(tmp_path):
     slack = [held for held in judge.held if held < 4]
     assert len(judge.held) > 40
     assert len(slack) <= 3 * 3  # the last three snippets' ways through three questions
-
-
-BUDGETS = [Budget(max_tokens=200), Budget(max_hours=0.0)]
 
 
 def test_a_budget_ends_a_run_cleanly_and_the_next_goes_on(tmp_path):

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from classify import by_repository, pipeline
@@ -17,7 +18,7 @@ from classify.gate import RULES_GATE
 from classify.judging import open_ballots, open_rules
 from classify.standing import dry_run
 from classify.store import Store
-from classify.subjects import placements, plan_of
+from classify.subjects import placed, plan_of, with_snippets
 from mining import pipeline as mining
 from mining.artifacts import Run
 from mining.engines.processes import Processes
@@ -101,9 +102,9 @@ def streamed(study, run):
     corpus, printed = Corpus(run), PrintedAsks()
     with Store(Path(":memory:")) as store:
         ballots = open_ballots(study, open_rules(study, corpus), store, {})
-        frame = placements(run, corpus, plan_of(study, corpus), ballots, printed=printed)
+        added = placed(corpus, plan_of(study, corpus), ballots, printed=printed)
         return (
-            frame,
+            pa.concat_tables(with_snippets(run, added)).to_pandas(),
             costs_of(printed, ballots.paid(), 1),
             votes(store, study, run),
             ballots.spent,
@@ -198,7 +199,7 @@ class Loses:
     def __init__(self, *lost):
         self.lost = lost
 
-    def map(self, work, items, lost):
+    def map(self, work, items, lost, expected_s):
         return (lost(i, "killed by SIGKILL, twice") if i in self.lost else work(i) for i in items)
 
 
@@ -264,7 +265,7 @@ class Elsewhere:
     def __init__(self, run):
         self.run = run
 
-    def map(self, work, items, lost):
+    def map(self, work, items, lost, expected_s):
         hidden = self.run.folder.with_name("hidden")
         self.run.folder.rename(hidden)
         try:

@@ -8,10 +8,9 @@ import pytest
 import typer
 
 from classify import cli
-from classify.pipeline import run_all
 from mining.opening import open_run
 from mining.shipped import shipped
-from tests.opening import begin
+from tests.opening import classified
 
 ROOT = Path(__file__).parents[2]
 CODE = "def loss(a, b, w):\n    return (a - b).abs().mean() + w * (a - b).pow(2).mean()\n"
@@ -24,8 +23,7 @@ def finished(tmp_path_factory):
     place = folder / "corpus" / "o__n" / "losses.py"
     place.parent.mkdir(parents=True)
     place.write_text(CODE)
-    for _ in run_all(*begin(*open_run(None, folder / "run", folder / "corpus"))):
-        pass
+    classified(*open_run(None, folder / "run", folder / "corpus"))
     return folder / "run"
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from classify.gold import read_gold
@@ -21,13 +21,13 @@ from classify.labels import (
     read_queue,
 )
 from classify.metrics import CATEGORIES
-from classify.pipeline import run_all
+from classify.pipeline import paper
 from classify.placement import Category
 from classify.special_cases import SpecialCase
 from classify.types import UnknownType
 from mining.opening import open_run
 from mining.records import Kind, Snippet
-from tests.opening import begin
+from tests.opening import classified
 
 CODE = """\
 import torch.nn as nn
@@ -61,8 +61,7 @@ def finished(tmp_path_factory):
         place = folder / "corpus" / name / "losses.py"
         place.parent.mkdir(parents=True)
         place.write_text(text, "utf-8")
-    for _ in run_all(*begin(*open_run(None, folder / "run", folder / "corpus"))):
-        pass
+    classified(*open_run(None, folder / "run", folder / "corpus"))
     return folder / "run"
 
 
@@ -234,7 +233,6 @@ def test_code_cannot_steer_the_terminal(lossplace, run, tmp_path):
     assert "\\u202eabc" in out
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_harmless_text_prints(text):
     assert all(line.isprintable() for line in harmless(text).split("\n"))
@@ -258,7 +256,6 @@ def test_keys_name_every_category_and_type_once():
     assert not {"z", "q", "."} & {*TYPE_KEYS, *CATEGORY_KEYS, *CASE_KEYS}
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(["label", "skip", "undo", "note"]), max_size=25))
 def test_whatever_is_done_the_file_holds_what_the_session_says(tmp_path_factory, actions):
     folder = tmp_path_factory.mktemp("session")
@@ -396,6 +393,16 @@ def test_a_queue_is_never_overwritten(lossplace, run, queue):
     status, _, err = lossplace("sample", run, "--out", queue)
     assert (status, queue.read_bytes()) == (1, before)
     assert err.startswith("lossplace: Expected no file at ")
+
+
+@pytest.mark.parametrize("killed_before", [["queue.csv"], []])
+def test_a_sample_that_was_killed_is_drawn_again(lossplace, run, tmp_path, killed_before):
+    assert lossplace("sample", run)[0] == 0
+    wanted = {path.name: path.read_bytes() for path in tmp_path.glob("queue*")}
+    for name in killed_before:
+        (tmp_path / name).unlink()
+    assert lossplace("sample", run)[0] == 0
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("queue*")} == wanted
 
 
 OUTPUT = "loss_unknown,standalone_model_output_only"
@@ -550,6 +557,7 @@ def test_types_are_proposed_measured_and_kept(lossplace, run, tmp_path):
 
 
 def test_paper_writes_the_tables_of_the_manual_analysis(lossplace, run):
+    paper(*open_run(run), drawings=False)
     for name in ("table_4_3", "table_4_4", "table_a_1", "table_a_2"):
         for form in ("csv", "md", "tex"):
             assert (run / "paper" / f"{name}.{form}").stat().st_size > 0

@@ -11,6 +11,7 @@ from classify.store import Store
 from classify.subjects import COLUMNS
 from mining.artifacts import Run
 from mining.study import Study, override, write_study
+from tests.opening import classified
 
 FILES = {
     "o__one/train.py": (
@@ -85,7 +86,7 @@ def test_a_local_corpus_goes_all_the_way(study, tmp_path):
 
 def test_following_bases_is_what_finds_the_hidden_network(study, tmp_path):
     run = Run(tmp_path / "run")
-    finish(override(study, placement={"bases": "ignore"}), run)
+    classified(override(study, placement={"bases": "ignore"}), run)
     assert placed(run)["Task.loss"] == "loss_unknown"
 
 
@@ -133,10 +134,10 @@ def test_runs_of_two_processes_are_byte_equal(study, tmp_path):
 
 def test_a_changed_file_is_judged_again_and_only_its_repository(study, tmp_path):
     run = Run(tmp_path / "run")
-    finish(study, run)
+    classified(study, run)
     train = study.corpus.local / "o__one" / "train.py"
     train.write_text(train.read_text().replace("F.l1_loss(out, y) + w * ", ""))
-    lines = finish(study, run)
+    lines = classified(study, run)
     assert placed(run)["loss_of"] == "no_loss"
     (said,) = [line for line in lines if line.startswith("classify")]
     # is a loss defined in it, for each of the three snippets of the changed repository
@@ -145,11 +146,11 @@ def test_a_changed_file_is_judged_again_and_only_its_repository(study, tmp_path)
 
 def test_replay_gives_the_same_placements_and_asks_nobody(study, tmp_path):
     run = Run(tmp_path / "run")
-    finish(study, run)
+    classified(study, run)
     before = run.path(PLACEMENTS).read_bytes()
     for name in (PLACEMENTS, f"{PLACEMENTS}.meta.json"):
         run.path(name).unlink()
-    finish(override(study, judge={"kind": "replay"}), run)
+    classified(override(study, judge={"kind": "replay"}), run)
     assert run.path(PLACEMENTS).read_bytes() == before
 
 
@@ -157,16 +158,16 @@ def test_replay_with_a_vote_missing_names_it(study, tmp_path):
     run = Run(tmp_path / "run")
     replay = override(study, judge={"kind": "replay"})
     with pytest.raises(MissingVoteError, match="found those of 0"):
-        finish(replay, run)
-    finish(study, run)
+        classified(replay, run)
+    classified(study, run)
     (study.corpus.local / "o__one" / "more.py").write_text("def loss(a, b):\n    return a - b\n")
     with pytest.raises(MissingVoteError, match=r"o/one:.*found 0 where 1"):
-        finish(replay, run)
+        classified(replay, run)
 
 
 def test_every_vote_is_stored_with_its_text(study, tmp_path):
     run = Run(tmp_path / "run")
-    finish(study, run)
+    classified(study, run)
     with Store(run.path(STORE)) as store:
         rows = store._connection.execute("SELECT text FROM votes").fetchall()
     assert rows

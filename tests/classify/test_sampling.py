@@ -63,7 +63,6 @@ STRATA = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(STRATA, st.integers(0, 1000))
 def test_an_allocation_adds_up_within_its_bounds(strata, n):
     sizes, deviations = zip(*strata, strict=True)
@@ -111,7 +110,7 @@ DRAWS = [
 
 
 @pytest.mark.parametrize("draw", [d[1] for d in DRAWS], ids=[d[0] for d in DRAWS])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n=st.integers(20, 450), seed=st.integers(0, 99))
 def test_weights_of_a_sample_add_up_to_the_population(draw, n, seed):
     rows = draw(n, seed)

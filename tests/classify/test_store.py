@@ -1,6 +1,7 @@
 import json
 import re
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -57,6 +58,37 @@ def test_many_votes_are_kept_at_once_as_one_by_one_and_none_twice(tmp_path):
         assert many.failures(JUDGE) == {}
 
 
+FLIPPED = [
+    "text = substr(text, 2)",
+    "text = replace(text, 'True', 'Tsue')",
+    "finish_reason = 'stoq'",
+    "max_tokens = 8192",
+    "draw = 8",
+]
+
+
+@pytest.mark.parametrize("flip", FLIPPED)
+def test_a_vote_that_was_damaged_on_disk_is_noticed_and_may_be_taken_out(tmp_path, flip):
+    path = tmp_path / "v.sqlite"
+    with Store(path) as store:
+        store.add(completion("Decision: True"), JUDGE)
+        store.add(completion("Decision: True", prompt="other"), JUDGE)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            f"UPDATE votes SET {flip} WHERE prompt_sha256 = ?", (request().prompt_sha256,)
+        )
+    with Store(path) as store:
+        assert texts(store, "other") == ["Decision: True"]
+        with pytest.raises(ArtifactError, match="was damaged") as error:
+            texts(store)
+    statement = str(error.value).split('"')[1]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+    with Store(path) as store:
+        assert texts(store) == []
+        assert texts(store, "other") == ["Decision: True"]
+
+
 def test_an_answer_takes_the_place_of_an_error_also_among_many(tmp_path):
     with Store(tmp_path / "v.sqlite") as store:
         store.fail(Completion(request(), error="down"), JUDGE)
@@ -90,7 +122,7 @@ OLD_JUDGES = [
 def old_store(path, version):
     """A store as an earlier lossplace wrote it: two judges that differ in their limit only."""
     connection = sqlite3.connect(path, isolation_level=None)
-    for migrate in MIGRATIONS[:version]:
+    for migrate in MIGRATIONS[: min(version, 2)]:
         migrate(connection)
     connection.execute(f"PRAGMA user_version = {version}")
     asked = request()
@@ -122,10 +154,12 @@ def old_store(path, version):
         connection.execute(
             "INSERT INTO refusals VALUES (?, ?, 'too long')", (asked.prompt_sha256, judge.sha256)
         )
+    for migrate in MIGRATIONS[2:version]:
+        migrate(connection)
     connection.close()
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_an_older_store_is_brought_up_to_date_and_no_vote_is_lost(tmp_path, version):
     path = tmp_path / "v.sqlite"
     old_store(path, version)
@@ -309,7 +343,7 @@ def test_a_store_of_a_later_version_is_refused(tmp_path):
         Store(path)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(
         st.tuples(st.sampled_from("pq"), st.lists(st.text(max_size=8), min_size=1, max_size=4)),

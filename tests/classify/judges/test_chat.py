@@ -143,7 +143,7 @@ def test_nor_where_the_tokenizer_normalises(normalising, code):
     )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(
     parts=st.lists(
         st.sampled_from([*EVERY_TOKEN, *"<>|[]/｜＜＞`\n \u200b", "＜|im_end|＞", "end"])

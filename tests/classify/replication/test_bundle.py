@@ -84,7 +84,7 @@ def test_text_leaves_only_under_a_licence_that_allows_it(made):
 def test_nothing_private_is_in_it(made):
     study, run, folder, _ = made
     everything = tables(folder) + text_of(folder)
-    for private in ("hunter2", str(run.folder), str(run.folder.parent), "127.0.0.1"):
+    for private in ("hunter2", str(run.folder), str(run.folder.parent), "127.0.0.1", "internal"):
         assert private not in everything
     said = json.loads((folder / "study.json").read_text())
     assert (said["corpus"]["local"], said["evaluation"]["gold"]) == ("corpus", "gold.csv")

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from classify.classification import PLACEMENTS, STORE
+from classify.migrations import checksum
 from classify.replication.bundle import bundle
 from classify.replication.contents import ASKS
 from classify.replication.manifest import AUTHORS, MANIFEST, differences, write_manifest
@@ -17,11 +18,15 @@ from mining.errors import InputError
 from mining.extraction import CLASSES, SNIPPETS
 from tests.classify.replication.studies import finished
 
+RUNS = {}
+"""The study and the run in each folder."""
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     study, run = finished(folder)
+    RUNS[folder] = study, run
     bundle(study, run, folder / "bundle")
     bundle(study, run, folder / "texts", with_text=True)
     return folder
@@ -53,6 +58,15 @@ def test_a_flipped_bit_in_any_file_is_found(package):
     assert differences(package)[1] == []
 
 
+def test_a_bundle_of_more_prompts_than_are_remembered_is_whole(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr("classify.ask._MOST_REMEMBERED", 1)
+    study, run = RUNS[whole]
+    bundle(study, run, tmp_path / "bundle")
+    asks = (tmp_path / "bundle" / ASKS).read_bytes()
+    assert asks == (whole / "bundle" / ASKS).read_bytes()
+    assert verify(tmp_path / "bundle").agrees
+
+
 def test_authors_may_complete_their_documents(package):
     for name in AUTHORS:
         (package / name).write_text("ours\n")
@@ -62,6 +76,7 @@ def test_authors_may_complete_their_documents(package):
 def sql(statement):
     def tamper(folder):
         with closing(sqlite3.connect(folder / STORE, isolation_level=None)) as store:
+            store.create_function("checksum", 4, checksum)
             store.execute(statement)
 
     return tamper
@@ -94,12 +109,14 @@ def gone(name):
     return lambda folder: (folder / name).unlink()
 
 
-YES_TO_NO = "UPDATE votes SET text = replace(text, 'Decision: True', 'Decision: False')"
+TURNED = "replace(text, 'Decision: True', 'Decision: False')"
+SAY = "UPDATE votes SET text = {0}, crc32 = checksum(draw, max_tokens, {0}, finish_reason)"
 OTHERS = "0" * 64
 
 REPAIRED = [
-    ("a vote turned round", sql(YES_TO_NO), "placements.parquet:"),
-    ("a vote without decision", sql("UPDATE votes SET text = 'well'"), "placements.parquet:"),
+    ("a vote turned round", sql(SAY.format(TURNED)), "placements.parquet:"),
+    ("a vote without decision", sql(SAY.format("'well'")), "placements.parquet:"),
+    ("a vote without its sum", sql("UPDATE votes SET text = 'well'"), "damaged on disk"),
     ("a vote taken out", sql("DELETE FROM votes"), "placements cannot be recomputed"),
     ("the judge taken out", sql("DELETE FROM judges"), "placements cannot be recomputed"),
     ("a store that is none", lambda f: (f / STORE).write_bytes(b"no"), "placements cannot be"),
@@ -164,8 +181,10 @@ def test_files_come_and_go_only_by_the_manifest(package, change, said):
 
 def damaged_zip(path, package):
     shutil.make_archive(path.with_suffix(""), "zip", package)
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda each: each.compress_size)
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 255
+    content[largest.header_offset + largest.compress_size // 2] ^= 255
     path.write_bytes(content)
 
 

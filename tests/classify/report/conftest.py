@@ -12,23 +12,18 @@ from mining.artifacts import Run
 from mining.opening import open_run
 from mining.study import Study, override, read_study
 from tests.classify.report.voters import vote
-from tests.opening import begin
+from tests.opening import classified
 
 ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT / "data" / "studies" / "sample.toml"
 
 
-def finish(study, run):
-    for _ in pipeline.run_all(*begin(study, run)):
-        pass
-    return run
-
-
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory):
     """The sample study, judged by the rules: (study, run)."""
-    study = read_study(SAMPLE)
-    return study, finish(study, Run(tmp_path_factory.mktemp("sample") / "run"))
+    study, run = read_study(SAMPLE), Run(tmp_path_factory.mktemp("sample") / "run")
+    classified(study, run)
+    return study, run
 
 
 @pytest.fixture(scope="session")

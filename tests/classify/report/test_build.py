@@ -21,7 +21,7 @@ from mining.extracted import Corpus
 from mining.opening import open_run
 from mining.rank import RANKING
 from mining.study import SearchSettings
-from tests.opening import begin
+from tests.opening import classified
 
 
 def shard(folder, name):
@@ -141,9 +141,8 @@ def test_placements_that_the_votes_do_not_give_are_an_error(copied):
 def test_a_run_without_a_snippet_is_an_error(tmp_path):
     (tmp_path / "corpus" / "o__r").mkdir(parents=True)
     (tmp_path / "corpus" / "o__r" / "a.py").write_text("x = 1\n")
-    study, run = begin(*open_run(None, tmp_path / "run", tmp_path / "corpus"))
-    for _ in pipeline.run_all(study, run):
-        pass
+    study, run = open_run(None, tmp_path / "run", tmp_path / "corpus")
+    classified(study, run)
     with pytest.raises(ArtifactError, match="Expected snippets to report on"):
         pipeline.report(study, run)
 

@@ -72,7 +72,7 @@ def press(page, keys, queue, wait=True):
         before = labels(queue)
         page.keyboard.press(key)
         if wait:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while labels(queue) == before and time.monotonic() < deadline:
                 page.wait_for_timeout(20)
 

@@ -371,16 +371,14 @@ def test_a_report_without_labels_or_votes_says_what_is_missing(page, tmp_path):
     from classify import pipeline
     from mining.artifacts import Run
     from mining.study import Study, override
-    from tests.opening import begin
+    from tests.opening import classified
 
     place = tmp_path / "corpus" / "o__r" / "a.py"
     place.parent.mkdir(parents=True)
     place.write_text("def f():\n    return 1\n")
-    study, run = begin(
-        override(Study(name="s"), corpus={"local": tmp_path / "corpus"}), Run(tmp_path / "run")
-    )
-    for _ in pipeline.run_all(study, run):
-        pass
+    study = override(Study(name="s"), corpus={"local": tmp_path / "corpus"})
+    run = Run(tmp_path / "run")
+    classified(study, run)
     pipeline.report(study, run)
     for address, told in (
         ("#/", "unplaced"),

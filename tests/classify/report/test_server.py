@@ -47,7 +47,7 @@ def server(sample, queue, tmp_path):
 
 
 def ask(port, path, body=None, method=None, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     content = None if body is None else body if isinstance(body, bytes) else json.dumps(body)
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method or ("GET" if body is None else "POST"), path, content, given)

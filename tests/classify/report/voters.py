@@ -11,7 +11,7 @@ from classify import pipeline
 from mining.artifacts import Run
 from mining.study import Study, override
 from tests.classify.judges.llm_server import Body, LLMServer, Reply, completion
-from tests.opening import begin
+from tests.opening import classified
 
 SIGNS = {
     "training_loop": r"\.backward\(|\.minimize\(|optimizer\.step|sess\.run|GradientTape",
@@ -64,9 +64,12 @@ def _answer(question: str, sign: str | None, errs: bool, seed: int) -> str:
 
 
 def vote(study: Study, folder: Path, answer: Callable[[Body], Reply] = say, votes: int = 5) -> Run:
-    """Finish a run of a study with a server that answers; the run needs no server afterwards."""
+    """Finish a run of a study with a server that answers; the run needs no server afterwards.
+
+    No figure is drawn.
+    """
     with LLMServer(answer) as server:
-        judged = override(
+        study = override(
             study,
             judge={
                 "kind": "openai",
@@ -76,6 +79,6 @@ def vote(study: Study, folder: Path, answer: Callable[[Body], Reply] = say, vote
             },
         )
         run = Run(folder)
-        for _ in pipeline.run_all(*begin(judged, run)):
-            pass
+        classified(study, run)
+    pipeline.paper(study, run, drawings=False)
     return run
