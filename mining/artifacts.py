@@ -175,6 +175,19 @@ class Run:
             frame.to_parquet(temporary, index=False, compression="zstd")
             facts["rows"] = len(frame)
 
+    def write_pieces(
+        self, name: str, schema: pa.Schema, pieces: Iterable[pa.Table], artifact: Artifact
+    ) -> None:
+        """Write the table ``name`` piece by piece, then its sidecar."""
+        import pyarrow.parquet as pq
+
+        with self.replacing(name, artifact) as (temporary, facts):
+            facts["rows"] = 0
+            with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+                for piece in pieces:
+                    writer.write_table(piece)
+                    facts["rows"] += len(piece)
+
     def write_bytes(self, name: str, content: bytes, artifact: Artifact) -> None:
         """Write a file that is no table (CSV, LaTeX, SVG ...), then its sidecar."""
         with self.replacing(name, artifact) as (temporary, _):
@@ -226,7 +239,8 @@ def table_of(schema: pa.Schema, records: Iterable[Any]) -> pa.Table:
 
     rows = list(map(attrgetter(*schema.names), records))
     columns = zip(*rows, strict=True) if rows else ((),) * len(schema)
-    return pa.table(dict(zip(schema.names, columns, strict=True)), schema=schema)
+    arrays = [pa.array(column, type_) for column, type_ in zip(columns, schema.types, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 @contextmanager

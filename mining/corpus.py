@@ -125,21 +125,34 @@ def too_large(
     return FoundFile(path, size_bytes, git_sha1, None, Outcome.TOO_LARGE, reason)
 
 
-def tree_sha256(files: Iterable[FoundFile]) -> tuple[str, int]:
-    """Return one hash over the files of a repository that are read and the names of all others.
+class Tree:
+    """One hash over the files of a repository that are read and the names of all others.
 
-    The second value counts those that are read. Equal hashes mean equal extractions.
+    Equal hashes mean equal extractions.
     """
-    digest = hashlib.sha256()
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, file: FoundFile, sha256: str | None) -> None:
+        """Take in a file, with the hash of its bytes where it is read."""
+        fields = (file.path, str(file.size_bytes), sha256 or str(file.outcome))
+        self._digest.update("\0".join(fields).encode("utf-8", "replace") + b"\n")
+
+    @property
+    def sha256(self) -> str:
+        """The hash over the files that were added, which depends on their order."""
+        return self._digest.hexdigest()
+
+
+def tree_sha256(files: Iterable[FoundFile]) -> tuple[str, int]:
+    """Return the hash of a repository's files (see Tree), and how many of them are read."""
+    tree = Tree()
     read = 0
     for file in files:
-        content = str(file.outcome)
-        if file.content is not None:
-            read += 1
-            content = hashlib.sha256(file.content).hexdigest()
-        fields = (file.path, str(file.size_bytes), content)
-        digest.update("\0".join(fields).encode("utf-8", "replace") + b"\n")
-    return digest.hexdigest(), read
+        read += file.content is not None
+        tree.add(file, _sha256(file.content))
+    return tree.sha256, read
 
 
 def read_file(repository: str, commit: str | None, file: FoundFile) -> SourceFile:
@@ -147,7 +160,7 @@ def read_file(repository: str, commit: str | None, file: FoundFile) -> SourceFil
 
     Of a notebook, the text is that of its code cells; see ``mining.notebooks``.
     """
-    sha256 = None if file.content is None else hashlib.sha256(file.content).hexdigest()
+    sha256 = _sha256(file.content)
 
     def ended(
         outcome: Outcome,
@@ -226,6 +239,10 @@ def _found(path: str, location: str, max_file_bytes: int, *, notebooks: bool) ->
     if len(content) > max_file_bytes:
         return unread(Outcome.TOO_LARGE, f"more than the study's limit of {max_file_bytes} bytes")
     return FoundFile(path, len(content), git_blob_sha1(content), content)
+
+
+def _sha256(content: bytes | None) -> str | None:
+    return None if content is None else hashlib.sha256(content).hexdigest()
 
 
 def _reason(error: OSError) -> str:

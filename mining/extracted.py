@@ -56,6 +56,12 @@ class Corpus:
         """The repositories that have a snippet, in the order of the corpus."""
         return list(self._pieces[SNIPPETS])
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many snippets each of these has."""
+        pieces = self._pieces[SNIPPETS].items()
+        return {repository: sum(piece.rows for piece in each) for repository, each in pieces}
+
     def snippets(self, repository: str) -> list[Snippet]:
         """Return the snippets of a repository: its files as they were given, each by line.
 

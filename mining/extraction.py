@@ -22,7 +22,7 @@ from mining.artifacts import Artifact, Run, table_of
 from mining.clone import Clone, files_of_clone
 from mining.clones import Place, StoredClone
 from mining.code import Outline
-from mining.corpus import FoundFile, files_of_folder, read_file
+from mining.corpus import FoundFile, Tree, files_of_folder, read_file
 from mining.engines import open_engine
 from mining.errors import ArtifactError
 from mining.extract import Extraction, extract
@@ -108,6 +108,9 @@ _ROW_GROUP_BYTES = 4_000_000
 until the end, and each of its readers one: with one for each repository that was the largest part
 of what ten thousand repositories took."""
 
+_FILE_S = 0.0015
+"""About so long one core takes for a file, of some ten kilobytes."""
+
 _HELD_TABLES = 250
 """So many small tables are joined to one: such a table is mostly what Arrow notes about it, and to
 join them one by one would copy the row group each time."""
@@ -137,26 +140,33 @@ def files_of(place: Place, settings: CorpusSettings) -> Iterator[FoundFile]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A repository to extract: where its files are, and one hash over them (see tree_sha256)."""
+    """A repository to extract: where its files are, and one hash over them (see corpus.Tree).
+
+    ``python_files`` counts those that are read.
+    """
 
     repository: str
     commit: str | None
     place: Place
     tree_sha256: str
+    python_files: int = 0
 
 
 def extract_source(source: Source, settings: CorpusSettings) -> Iterator[tuple[str, pa.Table]]:
     """Give the rows of a repository by the name of their table, a bounded number at a time.
 
-    Only names are held until the end, when the bases of all classes can be resolved.
+    Only names are held until the end, when the bases of all classes can be resolved. Raises
+    ArtifactError at the end if its files are not what they were when it was fetched.
     """
     repository, commit = source.repository, source.commit
     outline = Outline()
+    tree = Tree()
     files: list[SourceFile] = []
     snippets: list[Snippet] = []
     held = 0
     for found in files_of(source.place, settings):
         file = read_file(repository, commit, found)
+        tree.add(found, file.sha256)
         if file.text is not None:
             extraction = extract(repository, commit, file.path, file.text)
             outline.add(file.path, extraction)
@@ -168,6 +178,11 @@ def extract_source(source: Source, settings: CorpusSettings) -> Iterator[tuple[s
         if held > _HELD_CHARACTERS:
             yield from _tables(files, snippets)
             files, snippets, held = [], [], 0
+    if tree.sha256 != source.tree_sha256:
+        raise ArtifactError(
+            f"Expected the files of {repository} as they were fetched, found them changed; "
+            "run `lossplace fetch` again, or `lossplace run`, and leave them alone meanwhile."
+        )
     yield from _tables(files, snippets)
     yield CLASSES, table_of(SCHEMAS[CLASSES], outline.classes.values())
 
@@ -194,7 +209,10 @@ def extract_corpus(
     there = parts.keys()
     work = _Work(parts, settings)
     done = open_engine(scale).map(
-        work, [(key, source) for source, key in keys.items() if key not in there], work.lost
+        work,
+        [(key, source) for source, key in keys.items() if key not in there],
+        work.lost,
+        expected_s=lambda item: item[1].python_files * _FILE_S,
     )
     artifact = Artifact("extract", extraction_settings(settings), inputs)
     outcomes: Counter[str] = Counter(dict.fromkeys(Outcome, 0))

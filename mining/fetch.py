@@ -150,6 +150,7 @@ class _Threads:
         work: Callable[[T], R],
         items: Sequence[T],
         lost: Callable[[T, str], R],  # noqa: ARG002, since no thread dies
+        expected_s: Callable[[T], float] = lambda _: 0.0,  # noqa: ARG002, nobody knows
     ) -> Generator[R]:
         """Do the work; see Engine."""
         with ThreadPoolExecutor(self.count) as pool:

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,7 +21,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mining.artifacts import Run, settle
+from mining.artifacts import Run
 from mining.errors import ArtifactError
 from mining.storage import Storage
 from mining.study import ScaleSettings
@@ -68,25 +66,17 @@ class Parts:
 
         Raises ArtifactError where there is no such run: this is another machine then.
         """
-        folder = self._made() if self._storage.is_local else None
+        is_local = self._storage.is_local
+        if is_local:
+            self._make()
         # over a network less is more; a disk of this machine is as fast as the compression
-        options = pa.ipc.IpcWriteOptions(compression=None if folder else "lz4")
-        handle, name = tempfile.mkstemp(".part", ".", folder)
-        part = Path(name)
-        try:
-            os.close(handle)
-            with pa.OSFile(name, "wb") as file:
-                for table_name, table in tables:
-                    named = table.replace_schema_metadata({_NAME: table_name})
-                    with pa.ipc.new_stream(file, named.schema, options=options) as stream:
-                        stream.write_table(named)
-                file.write(_END)
-            if folder:
-                settle(part, folder / f"{key}{_SUFFIX}")
-            else:
-                self._storage.put(part, f"{key}{_SUFFIX}")
-        finally:
-            part.unlink(missing_ok=True)
+        options = pa.ipc.IpcWriteOptions(compression=None if is_local else "lz4")
+        with self._storage.writing(f"{key}{_SUFFIX}") as part, pa.OSFile(str(part), "wb") as file:
+            for table_name, table in tables:
+                named = table.replace_schema_metadata({_NAME: table_name})
+                with pa.ipc.new_stream(file, named.schema, options=options) as stream:
+                    stream.write_table(named)
+            file.write(_END)
 
     def get(self, key: str) -> Iterator[tuple[str, pa.Table]]:
         """Give the tables of a part in the order in which they were put.
@@ -129,7 +119,7 @@ class Parts:
         """Remove all parts, and what a killed worker left of one."""
         self._storage.clear()
 
-    def _made(self) -> Path:
+    def _make(self) -> None:
         folder = Path(self._storage.root)
         try:
             folder.mkdir(exist_ok=True)
@@ -138,7 +128,6 @@ class Parts:
                 f"Expected the run's folder {folder.parent} on {platform.node()}, found none; let "
                 "all machines share it, or set scale.storage."
             ) from None
-        return folder
 
     @cached_property
     def _storage(self) -> Storage:

@@ -94,11 +94,12 @@ def rank(study: Study, run: Run) -> list[str]:
             for row in ranking.changes.itertuples()
         ]
         changes += ahead(run, ranking.changes, study.scale).lines() if changes else []
-    selected = run.read(RANKING, ["selected"])["selected"]
+    results = run.read(RANKING, ["repository", "reason", "selected"])
+    _keep_funnel(run)
     return [
-        f"rank: {selected.sum()} repositories selected of {len(selected)} results",
+        f"rank: {results['selected'].sum()} repositories selected of {len(results)} results",
         *changes,
-        *_funnel(run),
+        *funnel_lines(funnel(results)),  # whatever has become of a corpus
     ]
 
 
@@ -121,10 +122,11 @@ def fetch(study: Study, run: Run) -> list[str]:
     else:
         _fetch_clones(run, study)
     reasons = run.read(CORPUS, ["reason"])["reason"]
-    return [
-        f"fetch: {reasons.isna().sum()} repositories, {reasons.notna().sum()} dropped",
-        *(_funnel(run) if study.corpus.searched else []),
-    ]
+    lines = [f"fetch: {reasons.isna().sum()} repositories, {reasons.notna().sum()} dropped"]
+    if study.corpus.searched:
+        _keep_funnel(run)
+        lines += funnel_lines(run.read(FUNNEL))
+    return lines
 
 
 def extract(study: Study, run: Run) -> list[str]:
@@ -152,10 +154,10 @@ def extract(study: Study, run: Run) -> list[str]:
         extract_corpus(
             run,
             [
-                Source(name, None if pd.isna(commit) else commit, places[name], tree)
-                for name, commit, tree in zip(
-                    ready["repository"], ready["commit"], ready["tree_sha256"], strict=True
-                )
+                Source(name, None if pd.isna(commit) else commit, places[name], tree, files)
+                for name, commit, tree, files in ready[
+                    ["repository", "commit", "tree_sha256", "python_files"]
+                ].itertuples(index=False)
             ],
             dropped,
             study.corpus,
@@ -260,8 +262,8 @@ def _clones(run: Run, corpus: pd.DataFrame, study: Study) -> dict[str, Place]:
     }
 
 
-def _funnel(run: Run) -> list[str]:
-    """Bring ``funnel.parquet`` up to date, and return its lines.
+def _keep_funnel(run: Run) -> None:
+    """Bring ``funnel.parquet`` up to date.
 
     A corpus that was fetched for another ranking has no part in it.
     """
@@ -275,7 +277,6 @@ def _funnel(run: Run) -> list[str]:
         corpus = run.read(CORPUS, columns) if of_this_ranking else None
         found = funnel(run.read(RANKING, columns), corpus)
         run.write(FUNNEL, found, Artifact("rank", {}, inputs))
-    return funnel_lines(run.read(FUNNEL))
 
 
 def _write_corpus(

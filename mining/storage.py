@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -64,16 +65,31 @@ class Storage:
     def put(self, file: Path, name: str) -> None:
         """Copy a file of this machine there."""
         with _reaching(self.address, is_there=False):
-            if not self.is_local:  # an object appears when it is whole
+            if self.is_local:
+                with self.writing(name) as there:
+                    shutil.copyfile(file, there)
+            else:  # an object appears when it is whole
                 self._files.put_file(str(file), self._path(name))
-                return
-            self._make()
-            temporary = Path(self._path(f".{name}.{uuid.uuid4().hex}.part"))
-            try:
-                shutil.copyfile(file, temporary)
-                settle(temporary, Path(self._path(name)))
-            finally:
-                temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """Give a place on this machine; a file written there is put if the block ends well.
+
+        What the block raises is left as it is, and so is what a full disk raises.
+        """
+        if not self.is_local:
+            with tempfile.TemporaryDirectory(prefix="lossplace-") as scratch:
+                file = Path(scratch, "file")
+                yield file
+                self.put(file, name)
+            return
+        self._make()
+        temporary = Path(self._path(f".{name}.{uuid.uuid4().hex}.part"))
+        try:
+            yield temporary
+            settle(temporary, Path(self._path(name)))
+        finally:
+            temporary.unlink(missing_ok=True)
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -148,6 +149,14 @@ def _flip(part: float) -> Callable[[Path], None]:
     return flip
 
 
+def _flip_in_a_vote(path: Path) -> None:
+    """Flip one bit of a stored answer, wherever SQLite has left a copy of it."""
+    with contextlib.closing(sqlite3.connect(path)) as store:
+        ((text,),) = store.execute("SELECT text FROM votes ORDER BY length(text) DESC LIMIT 1")
+    was = text.encode()
+    path.write_bytes(path.read_bytes().replace(was, bytes([was[0] ^ 1]) + was[1:]))
+
+
 def _to_folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
@@ -192,9 +201,14 @@ OF_SIDECARS: dict[str, Callable[[Path], None]] = {
 }
 
 
+OF_STORES: dict[str, Callable[[Path], None]] = {"bit in a vote": _flip_in_a_vote}
+
+
 def damages_of(path: Path) -> dict[str, Callable[[Path], None]]:
     """Return the ways in which a file is damaged."""
-    return DAMAGES | (OF_SIDECARS if path.name.endswith(".meta.json") else {})
+    if path.name.endswith(".meta.json"):
+        return DAMAGES | OF_SIDECARS
+    return DAMAGES | (OF_STORES if path.suffix == ".sqlite" else {})
 
 
 def artifacts(run: Path) -> list[str]:

@@ -111,6 +111,12 @@ def test_another_version_is_refused_with_the_way_out_and_brought_up_to_date(fold
         assert ended.status == 0, ended.err
 
 
+@pytest.mark.parametrize("command", ["rank", "run"])
+@pytest.mark.parametrize("name", ["corpus.parquet", "corpus.parquet.meta.json"])
+def test_what_rank_says_does_not_hang_on_a_damaged_corpus(base, tmp_path, name, command):
+    assert faults.attempt(base, tmp_path / "copy", name, "longer", command) == "right"
+
+
 STORE_DAMAGES = ["empty", "half", "bit at 1/10", "bit at 1/2", "zeros", "a folder"]
 
 
@@ -119,6 +125,12 @@ STORE_DAMAGES = ["empty", "half", "bit at 1/10", "bit at 1/2", "zeros", "a folde
 def test_a_damaged_store_of_votes_is_no_traceback(base, tmp_path, damage, command):
     ended = faults.attempt(base, tmp_path / "copy", "votes.sqlite", damage, command)
     assert ended in ("right", "refused")
+
+
+@pytest.mark.parametrize("command", ["replay", "bundle", "export sqlite"])
+def test_one_flipped_bit_in_a_vote_is_noticed(base, tmp_path, command):
+    ended = faults.attempt(base, tmp_path / "copy", "votes.sqlite", "bit in a vote", command)
+    assert ended == "refused"
 
 
 CLONE_FILES = ["listing", "sizes", "lossplace.json"]

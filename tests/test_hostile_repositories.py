@@ -11,6 +11,7 @@ import re
 import socket
 import sqlite3
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -242,6 +243,88 @@ def test_code_of_any_depth_is_read_and_judged(name):
     for snippet in [*found[:1], *found[-1:]]:
         for question in Question:
             assert rule(question, snippet, code).reason
+
+
+def each(count, line):
+    return "".join(line.format(i=i, next=i + 1) for i in range(count))
+
+
+GRAPH = "import tensorflow as tf\n"
+GROWING = {
+    "calls of each other": lambda n: each(n, "def loss{i}(x):\n    return loss{next}(x)\n"),
+    "a sum of calls": lambda n: (
+        each(n, "def f{i}(x): return x\n")
+        + "def loss(x):\n    l0 = 0\n"
+        + each(n, "    l{next} = l{i} + f{i}(x)\n")
+    ),
+    "arguments in arguments": lambda n: body("a.add_(" * n * 10 + "b" + ")" * n * 10),
+    "products of products": lambda n: (
+        "class A:\n    def __init__(self):\n        self.w = np.zeros(3)\n"
+        "    def f(self, x):\n        return x" + ".dot(self.v)" * n * 5 + "\n"
+    ),
+    "bases of bases": lambda n: (
+        "class C0: pass\n" + each(n, "class C{next}(C{i}):\n    def loss(self): return self.f()\n")
+    ),
+    "a base of many methods": lambda n: (
+        "class B(nn.Module):\n"
+        + each(n, "    def f{i}(self, x): return x + x\n")
+        + each(n, "class C{i}(B):\n    def g(self): return 1\n")
+    ),
+    "methods of one name": lambda n: each(
+        n, "class C{i}:\n    def f(self, x):\n        for b in x: b.f(x)\n"
+    ),
+    "abstract methods": lambda n: (
+        "class B:\n    def f(self): pass\n"
+        + each(n, "class C{i}(B):\n    def f(self): pass\n    def g(self): self.f()\n")
+    ),
+    "imports": lambda n: each(n, "import m{i}\n") + each(n, "def f{i}(x): return m{i}.loss(x)\n"),
+    "imports in functions": lambda n: (
+        "def f(x):\n" + each(n, "    import m{i} as q{i}\n    loss = q{i}.g(x)\n")
+    ),
+    "what a session fetches": lambda n: (
+        "def f(sess):\n" + each(n, "    a{i}, b = g()\n    sess.run(a{i})\n")
+    ),
+    "weights of weights": lambda n: (
+        "import torch.nn.functional as F\ndef f(x, y):\n    w0 = x * y\n"
+        + each(n, "    w{next} = w{i} * y\n    loss = F.mse_loss(p, y, w{next})\n")
+    ),
+}
+
+
+def steps(files):
+    """Count the calls of functions that it takes to rule on every snippet of a repository."""
+    code = RepositoryCode("o/n", None, files)
+    count = 0
+
+    def called(_, event, __):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(called)
+    try:
+        for extraction in code.extractions.values():
+            for snippet in extraction.snippets:
+                for question in Question:
+                    rule(question, snippet, code)
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_twice_the_code_takes_the_rules_twice_the_steps(name):
+    one, two = (steps({"a.py": GROWING[name](count)}) for count in (150, 300))
+    assert one > 150
+    assert two < 2.6 * one
+
+
+def test_modules_that_import_all_of_each_other_are_not_entered_in_every_order():
+    def files(count):
+        stars = each(count, "from m{i} import *\n")
+        return {f"m{i}.py": stars + "def loss(x): return g(x)\n" for i in range(count)}
+
+    assert steps(files(16)) < 20 * steps(files(8))
 
 
 LONG = 60_000

@@ -16,6 +16,9 @@ from mining.study import ScaleSettings
 T = TypeVar("T")
 R = TypeVar("R")
 
+_LARGE = 0.02
+"""The share of all work from which on an item is begun before the others."""
+
 NO_SURVIVOR = "no process that worked on it survived"
 """Why an item is lost, by any engine, so that what is written of it is equal."""
 
@@ -24,10 +27,15 @@ class Engine(Protocol):
     """Anything that does the same work on many items."""
 
     def map(
-        self, work: Callable[[T], R], items: Sequence[T], lost: Callable[[T, str], R]
+        self,
+        work: Callable[[T], R],
+        items: Sequence[T],
+        lost: Callable[[T, str], R],
+        expected_s: Callable[[T], float] = lambda _: 0.0,
     ) -> Generator[R]:
         """Do ``work`` on each item; give the results in the order of the items.
 
+        ``expected_s`` says roughly how many seconds of a core an item takes, where that is known.
         Work whose worker dies is done again; if that one dies too, ``lost`` makes the result, of
         the item and the reason. What ``work`` raises is raised here, and ends everything. Both
         ``work`` and items are pickled. Closing the iterator stops the workers.
@@ -48,6 +56,17 @@ def open_engine(settings: ScaleSettings, at_once: int | None = None) -> Engine:
     from mining.engines.processes import Processes
 
     return Processes(at_once or settings.workers)
+
+
+def large_first(expected_s: Sequence[float]) -> list[int]:
+    """Return the items' numbers in an order in which several workers end at about the same time.
+
+    Those that are a good part of the whole come first, the largest before the others, which keep
+    their order. Else one that is begun last would be waited for.
+    """
+    least = _LARGE * sum(expected_s)
+    numbers = range(len(expected_s))
+    return sorted(numbers, key=lambda n: -expected_s[n] if expected_s[n] > least else 0)
 
 
 def portable(error: Exception) -> Exception:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Container, Generator, Sequence
+from collections.abc import Callable, Collection, Container, Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mining.engines import NO_SURVIVOR, portable
+from mining.engines import NO_SURVIVOR, large_first, portable
 from mining.errors import ServiceError
 from mining.progress import say
 
@@ -25,10 +25,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _ALONE_S = 1.0
-"""So long this process works by itself: to start others takes half as long."""
+"""Work that this process does by itself: to start others takes half as long."""
 
 _AHEAD = 1000
-"""So many items may be done before the first one that is not; bounds what is held here."""
+"""So many results may wait for an earlier one; bounds what is held here."""
 
 _QUEUED = 2
 """Items that a worker has, so that it need not wait until the results are asked for."""
@@ -45,8 +45,9 @@ _COMMAND = "from mining.engines.processes import serve; serve({0}, {1})"
 class Processes:
     """An engine of this machine's processes, ``workers`` of them, or one for each core.
 
-    With one worker, and for the first ``alone_s`` seconds with several, this process does the
-    work itself; then there is nobody to outlive an item that kills.
+    With one worker, or where no more than ``alone_s`` seconds of work are expected and for as long
+    with several, this process does the work itself; then there is nobody to outlive an item that
+    kills.
     """
 
     def __init__(self, workers: int | None = None, alone_s: float = _ALONE_S) -> None:
@@ -54,17 +55,23 @@ class Processes:
         self._alone_s = alone_s
 
     def map(
-        self, work: Callable[[T], R], items: Sequence[T], lost: Callable[[T, str], R]
+        self,
+        work: Callable[[T], R],
+        items: Sequence[T],
+        lost: Callable[[T, str], R],
+        expected_s: Callable[[T], float] = lambda _: 0.0,
     ) -> Generator[R]:
         """Do the work; see Engine."""
-        end = time.monotonic() + self._alone_s
+        expected = list(map(expected_s, items))
+        is_little = sum(expected) <= self._alone_s
+        end = time.monotonic() + (self._alone_s if is_little else 0)
         done = 0
         while done < len(items) and (self._workers == 1 or time.monotonic() < end):
             yield work(items[done])
             done += 1
         if done < len(items):
             with _Pool(work, min(self._workers, len(items) - done)) as pool:
-                yield from pool.map(items[done:], lost)
+                yield from pool.map(items[done:], lost, large_first(expected[done:]))
 
 
 @dataclass(slots=True, eq=False)
@@ -96,10 +103,12 @@ class _Pool:
         for worker in self._workers:
             self._end(worker)
 
-    def map(self, items: Sequence[T], lost: Callable[[T, str], R]) -> Generator[R]:
-        """Give the results in order; see Engine."""
+    def map(
+        self, items: Sequence[T], lost: Callable[[T, str], R], order: Iterable[int]
+    ) -> Generator[R]:
+        """Give the results in the order of the items, which are begun in another; see Engine."""
         results: dict[int, R] = {}
-        waiting = deque(range(len(items)))
+        waiting = deque(order)
         suspects: deque[int] = deque()  # whose worker died; each is tried again with none beside
         deaths: Counter[int] = Counter()
         for number in range(len(items)):
@@ -107,7 +116,7 @@ class _Pool:
                 while worker := self._free(suspects, deaths):
                     if suspects:
                         self._give(worker, suspects.popleft(), items)
-                    elif waiting and waiting[0] < number + _AHEAD:
+                    elif waiting and len(results) < _AHEAD:
                         self._give(worker, waiting.popleft(), items)
                     else:
                         break

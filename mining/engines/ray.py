@@ -21,7 +21,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
-from mining.engines import NO_SURVIVOR, portable
+from mining.engines import NO_SURVIVOR, large_first, portable
+from mining.engines.ray_head import watch_head
 from mining.errors import LossplaceError, ServiceError, StudyError
 from mining.study import ScaleSettings
 from mining.waiting import within
@@ -40,6 +41,14 @@ _ANSWER_S, _START_S = 10.0, 120.0
 
 _OBJECT_STORE_BYTES = 100_000_000
 """Of a cluster started here: items and results are small."""
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # a node that is cut off without a word is asked whether it lives, and given up if it is silent
+    # so long; a node ends the connection of who asks more often than each minute
+    "RAY_grpc_client_keepalive_time_ms": "65000",
+    "RAY_grpc_client_keepalive_timeout_ms": "20000",
+}
 
 _HOST_AND_PORT = re.compile(r"([^/\s]+):(\d{1,5})")
 
@@ -67,7 +76,11 @@ class RayCluster:
         self._at_once = at_once or settings.workers
 
     def map(
-        self, work: Callable[[T], R], items: Sequence[T], lost: Callable[[T, str], R]
+        self,
+        work: Callable[[T], R],
+        items: Sequence[T],
+        lost: Callable[[T, str], R],
+        expected_s: Callable[[T], float] = lambda _: 0.0,
     ) -> Generator[R]:
         """Do the work; see Engine. An item is lost when three workers died of it, or beside it.
 
@@ -80,12 +93,17 @@ class RayCluster:
 
         for start in range(0, len(items), _AT_ONCE):
             given = items[start : start + _AT_ONCE]
-            with closing(self._endings(work, given)) as endings:
-                for item in given:
+            order = large_first(list(map(expected_s, given)))
+            ended: dict[int, tuple[Ending, Any]] = {}
+            with closing(self._endings(work, [given[number] for number in order])) as endings:
+                coming = zip(order, endings, strict=True)
+                for number, item in enumerate(given):
                     try:
-                        ending, result = next(endings)
+                        while number not in ended:
+                            ended.update([next(coming)])
                     except RayError as error:
                         raise _failed(self._settings.address, str(error)) from error
+                    ending, result = ended.pop(number)
                     if ending is Ending.LOST:
                         yield lost(item, result)
                     elif ending is Ending.DONE:
@@ -155,7 +173,8 @@ def _unfit(found: str, wanted: str) -> str:
 
 def join(settings: ScaleSettings) -> None:
     """Make this process a driver of the cluster, once; a cluster begun here ends with it."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in _ENVIRONMENT.items():  # which Ray reads when it is imported
+        os.environ.setdefault(name, value)
     import ray
     import ray.data
 
@@ -163,6 +182,8 @@ def join(settings: ScaleSettings) -> None:
         return
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # as on macOS: what is started here listens on loopback alone, else on every interface
+    ray._private.ray_constants.ENABLE_RAY_CLUSTER = settings.address != "local"
     # what a node says when it dies is in its logs; Ray has no setting for that
     ray._private.worker.print_to_stdstream = lambda *_, **__: None
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
@@ -185,6 +206,7 @@ def join(settings: ScaleSettings) -> None:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_sigterm)
+    watch_head()
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True

@@ -16,7 +16,6 @@ from mining.extraction import (
     FILES,
     SCHEMAS,
     SNIPPETS,
-    Source,
     extract_corpus,
     extract_source,
     extraction_settings,
@@ -24,6 +23,7 @@ from mining.extraction import (
 from mining.parts import open_parts, part_key
 from mining.records import Dropped
 from mining.study import CorpusSettings, ScaleSettings
+from tests.sources import source_of
 
 CORPUS = {
     "o/one": {
@@ -37,13 +37,13 @@ CORPUS = {
 }
 
 
-def write(folder, corpus=CORPUS):
+def write(folder, corpus=CORPUS, settings=None):
     for name, files in corpus.items():
         for path, content in files.items():
             place = folder / name / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
-    return [Source(name, "c0ffee", folder / name, "") for name in corpus]
+    return [source_of(name, folder / name, "c0ffee", settings) for name in corpus]
 
 
 @pytest.fixture
@@ -129,10 +129,10 @@ def test_snippets_of_a_notebook_say_their_cell(tmp_path):
     cells = [{"cell_type": "code", "source": source} for source in CELLS]
     notebook = json.dumps({"cells": [{"cell_type": "markdown", "source": "#"}, *cells]})
     run = Run(tmp_path / "run")
-    repositories = write(
-        tmp_path, {"o/one": {"n.ipynb": notebook.encode(), "a.py": b"def f(): pass"}}
-    )
-    extract_corpus(run, repositories, [], CorpusSettings(notebooks=True), {}, ScaleSettings())
+    settings = CorpusSettings(notebooks=True)
+    files = {"n.ipynb": notebook.encode(), "a.py": b"def f(): pass"}
+    repositories = write(tmp_path, {"o/one": files}, settings)
+    extract_corpus(run, repositories, [], settings, {}, ScaleSettings())
     snippets = run.read(SNIPPETS)
     assert list(snippets.columns[-2:]) == ["cell", "cell_line"]
     read = Corpus(run).snippets("o/one")
@@ -192,7 +192,8 @@ def interrupted(tmp_path, corpus):
     run.folder.mkdir(parents=True)
     sources = write(tmp_path, corpus)
     parts = open_parts(run, ScaleSettings(), "extract")
-    key = part_key("o/one", "c0ffee", "", extraction_settings(CorpusSettings()))
+    hashed = sources[0].tree_sha256
+    key = part_key("o/one", "c0ffee", hashed, extraction_settings(CorpusSettings()))
     parts.put(key, extract_source(sources[0], CorpusSettings()))
     return run, sources, parts
 
@@ -216,6 +217,27 @@ def test_parts_of_an_extraction_that_fails_stay(tmp_path, monkeypatch):
     assert not run.path(FILES).exists()
 
 
+CHANGES = {
+    "other bytes": lambda folder: (folder / "c.py").write_bytes(b"x = 1\n"),
+    "no bytes": lambda folder: (folder / "c.py").write_bytes(b""),
+    "a file more": lambda folder: (folder / "d.py").touch(),
+    "a file less": lambda folder: (folder / "c.py").unlink(),
+    "another name": lambda folder: (folder / "c.py").rename(folder / "d.py"),
+    "a link": lambda folder: (folder / "c.py").unlink() or (folder / "c.py").symlink_to("d.py"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_changed_since_it_was_fetched_is_a_sentence_and_the_rest_stays(tmp_path, change):
+    sources = write(tmp_path)
+    CHANGES[change](tmp_path / "o/two")
+    run = Run(tmp_path / "run")
+    with pytest.raises(ArtifactError, match=r"of o/two as they were fetched.*`lossplace fetch`"):
+        extract_corpus(run, sources, [], CorpusSettings(), {}, ScaleSettings())
+    assert not run.path(FILES).exists()
+    assert len(open_parts(run, ScaleSettings(), "extract").keys()) == 2
+
+
 def test_more_workers_change_no_byte(tmp_path, run, monkeypatch):
     monkeypatch.setattr(
         extraction, "open_engine", lambda scale: Processes(scale.workers, alone_s=0)
@@ -230,7 +252,7 @@ def test_more_workers_change_no_byte(tmp_path, run, monkeypatch):
 
 def test_a_repository_that_no_worker_survives_is_dropped_with_the_reason(tmp_path, monkeypatch):
     class Deadly(Engine):
-        def map(self, work, items, lost):
+        def map(self, work, items, lost, expected_s):
             for number, item in enumerate(items):
                 yield lost(item, "killed") if number == 0 else work(item)
 

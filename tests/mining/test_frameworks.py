@@ -1,9 +1,10 @@
 import pytest
 
 from mining.artifacts import Run
-from mining.extraction import Source, extract_corpus
+from mining.extraction import extract_corpus
 from mining.frameworks import FRAMEWORKS, count_frameworks, frameworks_of, known_modules
 from mining.study import CorpusSettings, ScaleSettings
+from tests.sources import source_of
 
 TEXTS = [
     ("import torch", {"PyTorch"}),
@@ -37,7 +38,7 @@ def test_a_run_counts_the_files_of_each_repository(tmp_path):
         folder.mkdir()
         for number, text in enumerate(texts):
             (folder / f"f{number}.py").write_text(f"{text}\n\ndef f():\n    pass\n")
-        repositories.append(Source(name, None, folder, ""))
+        repositories.append(source_of(name, folder))
     run = Run(tmp_path / "run")
     extract_corpus(run, repositories, [], CorpusSettings(), {}, ScaleSettings())
     count_frameworks(run)

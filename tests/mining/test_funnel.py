@@ -8,7 +8,7 @@ from mining.selection import select
 from mining.study import RankingSettings
 from tests.mining.test_selection import ranked
 
-few = settings(deadline=None, max_examples=60)
+few = settings(max_examples=60)
 
 
 def rows(found):

@@ -6,6 +6,7 @@ import pytest
 from mining.artifacts import Artifact, Run
 from mining.errors import ArtifactError
 from mining.extraction import SNIPPETS
+from mining.funnel import FUNNEL
 from mining.pages import REPOSITORIES, begin_search, finish_search, store_page
 from mining.pipeline import CORPUS
 from mining.pipeline import rank as rank_stage
@@ -159,19 +160,17 @@ def study(**ranking):
     return Study(name="s", ranking=RankingSettings(**ranking), sensitivity=moves)
 
 
-def test_the_stage_shows_the_funnel_and_what_fetching_adds_to_it(run):
-    selected = rank_stage(study(top=1), run)[-1]
-    assert selected.split() == ["=", "selected", "2", "2"]
+def test_the_stage_shows_its_funnel_and_keeps_what_fetching_adds_to_it(run):
+    selected = rank_stage(study(top=1), run)
+    assert selected[-1].split() == ["=", "selected", "2", "2"]
     inputs = {RANKING: run.sha256(RANKING)}
     corpus = pd.DataFrame({"repository": ["b/forks", "d/old"], "reason": [None, "no Python file"]})
     run.write(CORPUS, corpus, Artifact("fetch", {}, inputs))
-    lines = [line.split() for line in rank_stage(study(top=1), run)]
-    assert lines[-2:] == [
-        ["-", "no", "Python", "file", "1", "1"],
-        ["=", "in", "the", "corpus", "1", "1"],
-    ]
+    assert rank_stage(study(top=1), run) == selected
+    assert run.read(FUNNEL)["reason"].tolist()[-2:] == ["no Python file", "in the corpus"]
     # another ranking has another corpus, which is not there yet
     assert rank_stage(study(top=2), run)[-1].split() == ["=", "selected", "3", "3"]
+    assert run.read(FUNNEL)["reason"].tolist()[-1] == "selected"
 
 
 def test_a_sensitivity_is_written_once_and_is_byte_equal(run):

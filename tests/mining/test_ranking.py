@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mining.ranking import score
 from mining.study import Weights
 
-few = settings(deadline=None, max_examples=40)
+few = settings(max_examples=40)
 AS_OF = datetime(2024, 1, 1, tzinfo=UTC)
 COLUMNS = ["query", "repository", "stars", "forks", "pushed_at", "created_at", "fork"]
 

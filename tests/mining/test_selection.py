@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from mining.selection import changes, select, unfit
 from mining.study import RankingSettings
 
-few = settings(deadline=None, max_examples=40)
+few = settings(max_examples=40)
 
 
 def ranked(*rows, **columns):

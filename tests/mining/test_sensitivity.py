@@ -14,7 +14,7 @@ from mining.sensitivity import draw_weights, sensitivity, sensitivity_lines
 from mining.sensitivity_figure import figure_of
 from mining.study import RankingSettings, SensitivitySettings, Weights
 
-few = settings(deadline=None, max_examples=25)
+few = settings(max_examples=25)
 AS_OF = datetime(2024, 1, 1, tzinfo=UTC)
 REAL = Path(__file__).parents[2].parent / "shared" / "reference" / "real_repos.csv"
 

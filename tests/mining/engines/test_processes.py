@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from mining.engines import large_first
 from mining.engines.processes import Processes, _received
 from mining.errors import ServiceError
 
@@ -54,6 +55,31 @@ def test_a_little_work_is_done_by_this_process():
     assert set(Processes(4).map(eval, [mine] * 3, lost)) == {os.getpid()}
     assert os.getpid() not in together([mine] * 3)
     assert set(Processes(1, alone_s=0).map(eval, [mine] * 3, lost)) == {os.getpid()}
+
+
+def test_where_much_work_is_expected_all_of_it_is_done_by_workers():
+    mine = IMPORT("os") + "getpid()"
+    assert os.getpid() not in set(Processes(2).map(eval, [mine] * 3, lost, lambda _: 60))
+
+
+@pytest.mark.parametrize(
+    ("expected_s", "order"),
+    [
+        ([], []),
+        ([0, 0, 0], [0, 1, 2]),
+        ([1, 5, 1, 90, 1], [3, 1, 0, 2, 4]),
+        ([1] * 60 + [2, 3], [61, 60, *range(60)]),
+        ([1] * 200 + [3], range(201)),  # nobody would wait long for it
+    ],
+)
+def test_a_good_part_of_the_whole_is_begun_first(expected_s, order):
+    assert large_first(expected_s) == list(order)
+
+
+def test_results_keep_the_order_of_the_items_whichever_is_begun_first():
+    items = list(map(str, range(30)))
+    given = Processes(2).map(eval, items, lost, lambda item: int(item) ** 3)
+    assert list(given) == list(range(30))
 
 
 @pytest.mark.parametrize(
