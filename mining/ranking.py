@@ -13,7 +13,6 @@ from datetime import datetime
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr
 
 from mining.study import Weights
 
@@ -39,6 +38,9 @@ def score(repositories: pd.DataFrame, weights: Weights, as_of: datetime) -> pd.D
     - score: their weighted sum.
     - rank: 1-based within the query; equal scores go by name.
     """
+    # a sixth of what a command takes to start, and the others have no need of it
+    from scipy.special import ndtr
+
     place, _ = pd.factorize(repositories["query"])
     name, _ = pd.factorize(repositories["repository"], sort=True)
     # sums of floats depend on the order of their terms, so the rows are brought into one order
