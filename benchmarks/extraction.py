@@ -11,7 +11,8 @@ Each of REPOSITORIES is a folder of real repositories, ``owner__name`` each. Mea
   than their name says, two processes that merely parse, at once, against one.
 * **peers**: what else parses Python or finds its functions, on a sample of the files: MB/s, and how
   many functions each finds, with where they differ.
-* **memory**: the largest sum over all processes, as the corpus grows by copies.
+* **growth**: one core and all of them, and the largest sum of memory over all processes, as the
+  corpus grows by copies.
 
 ``--against DIR`` measures the checkout of lossplace in DIR too, in turn with this one.
 ``--profile`` says where `lossplace extract` spends its time, and measures nothing else. Megabytes
@@ -67,7 +68,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5, help="how often the sides take turns")
     parser.add_argument("--against", type=Path, help="another checkout of lossplace")
     parser.add_argument("--peers-mb", type=float, default=10, help="size of the peers' sample")
-    parser.add_argument("--copies", type=int, nargs="*", default=[1, 2, 4], help="for memory")
+    parser.add_argument("--copies", type=int, nargs="*", default=[1, 2, 4], help="for growth")
     parser.add_argument("--profile", action="store_true", help="say where the time goes")
     parser.add_argument("--lines", type=int, default=25, help="of the profile")
     parser.add_argument("--seed", type=int, default=0)
@@ -96,7 +97,7 @@ def main() -> None:
         rate = result["speed"]["lossplace"]["mb_per_s"]
         result["peers"] = peers(sample, runs["lossplace"], rate)
         del files
-        result["memory"] = memory(found, Path(scratch), options.copies)
+        result["growth"] = growth(found, Path(scratch), options.copies)
     packages = ("tree-sitter", "tree-sitter-python", "pyarrow", "libcst", "ast-grep-py")
     say(f"written to {write_result('extraction', result, packages)}")
 
@@ -443,30 +444,35 @@ def decoded(content: bytes) -> str:
     return found.text if found else ""
 
 
-def memory(found: dict[str, Path], scratch: Path, copies: list[int]) -> list[dict[str, Any]]:
-    """Measure the peak over all processes on all cores, as the corpus grows."""
+def growth(found: dict[str, Path], scratch: Path, copies: list[int]) -> list[dict[str, Any]]:
+    """Measure one core against all, and the peak over all processes, as the corpus grows."""
     rows = []
     cores = len(os.sched_getaffinity(0))
-    say(f"\n{'copies':>8}{'repositories':>14}{'MB':>8}{'seconds':>9}{'peak MiB':>10}")
+    heads = f"{'copies':>8}{'repositories':>14}{'MB':>8}{'one core s':>12}{f'{cores} cores s':>12}"
+    say(f"\n{heads}{'times':>8}{'peak MiB':>10}")
     for number in copies:
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
             corpus = Path(folder) / "corpus"
             link_copies(found, corpus, number)
             megabytes = sum(path.stat().st_size for path in python_files(corpus)) / 1e6
             run = fetched(corpus, Path(folder) / "run", ROOT)
-            taken = run.extract(cores, memory=True)
-        assert taken.peak_mib is not None
+            alone = run.extract(1).seconds
+            together = run.extract(cores).seconds
+            peak_mib = run.extract(cores, memory=True).peak_mib  # to look takes time, too
+        assert peak_mib is not None
         row = {
             "copies": number,
             "repositories": number * len(found),
             "megabytes": round(megabytes, 1),
-            "seconds": round(taken.seconds, 1),
-            "peak_mib": round(taken.peak_mib),
+            "one_core_seconds": round(alone, 1),
+            "seconds": round(together, 1),
+            "times_one_core": round(alone / together, 2),
+            "peak_mib": round(peak_mib),
         }
         rows.append(row)
         say(
-            f"{number:>8}{row['repositories']:>14}{megabytes:>8.1f}{taken.seconds:>9.1f}"
-            f"{taken.peak_mib:>10.0f}"
+            f"{number:>8}{row['repositories']:>14}{megabytes:>8.1f}{alone:>12.1f}"
+            f"{together:>12.1f}{row['times_one_core']:>8}{peak_mib:>10.0f}"
         )
     return rows
 

@@ -131,15 +131,18 @@ def extraction_table(found: dict[str, Any]) -> list[str]:
                 f"{peer['files_not_read']}",
             ]
         )
-    peaks = ", ".join(
-        f"{row['peak_mib']} MiB at {row['megabytes']:.0f} MB" for row in found["memory"]
+    sizes = ", ".join(
+        f"{row['times_one_core']:.2f} times one core and {row['peak_mib']} MiB at "
+        f"{row['megabytes']:.0f} MB"
+        for row in found["growth"]
     )
     return [
         *markdown(["", "MB/s", "Of the parse", "Functions found", "Files not read"], rows),
         "",
         f"{found['files']:,} files of {found['repositories']} real repositories, "
         f"{found['megabytes']:.0f} MB, median of {found['pairs']} turns; peers and functions on a "
-        f"sample of the files. Peak memory of all processes: {peaks}.",
+        f"sample of the files. Two cores, with the peak memory of all processes, as the corpus "
+        f"grows: {sizes}.",
     ]
 
 

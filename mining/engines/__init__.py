@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import traceback
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Protocol, TypeVar
 
@@ -16,8 +17,8 @@ from mining.study import ScaleSettings
 T = TypeVar("T")
 R = TypeVar("R")
 
-_LARGE = 0.02
-"""The share of all work from which on an item is begun before the others."""
+_EARLY = 2.0
+"""So many times longer than expected an item may take, and yet not be waited for alone."""
 
 NO_SURVIVOR = "no process that worked on it survived"
 """Why an item is lost, by any engine, so that what is written of it is equal."""
@@ -58,15 +59,28 @@ def open_engine(settings: ScaleSettings, at_once: int | None = None) -> Engine:
     return Processes(at_once or settings.workers)
 
 
-def large_first(expected_s: Sequence[float]) -> list[int]:
-    """Return the items' numbers in an order in which several workers end at about the same time.
+def begin_order(expected_s: Sequence[float], workers: int) -> list[int]:
+    """Return the items' numbers in an order in which all workers end at about the same time.
 
-    Those that are a good part of the whole come first, the largest before the others, which keep
-    their order. Else one that is begun last would be waited for.
+    That of the items, so that results need not wait for their turn, but for the largest: it is
+    begun once what is left would not keep the other workers busy for as long as it takes.
     """
-    least = _LARGE * sum(expected_s)
-    numbers = range(len(expected_s))
-    return sorted(numbers, key=lambda n: -expected_s[n] if expected_s[n] > least else 0)
+    left = sum(expected_s)
+    largest = sorted(range(len(expected_s)), key=lambda number: -expected_s[number])
+    waiting = deque(largest)
+    order: dict[int, None] = {}
+    for number in range(len(expected_s)):
+        while waiting and (
+            waiting[0] in order or _EARLY * expected_s[waiting[0]] * workers >= left
+        ):
+            first = waiting.popleft()
+            if first not in order:
+                order[first] = None
+                left -= expected_s[first]
+        if number not in order:
+            order[number] = None
+            left -= expected_s[number]
+    return list(order)
 
 
 def portable(error: Exception) -> Exception:

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mining.engines import NO_SURVIVOR, large_first, portable
+from mining.engines import NO_SURVIVOR, begin_order, portable
 from mining.errors import ServiceError
 from mining.progress import say
 
@@ -70,8 +70,9 @@ class Processes:
             yield work(items[done])
             done += 1
         if done < len(items):
+            order = begin_order(expected[done:], self._workers)
             with _Pool(work, min(self._workers, len(items) - done)) as pool:
-                yield from pool.map(items[done:], lost, large_first(expected[done:]))
+                yield from pool.map(items[done:], lost, order)
 
 
 @dataclass(slots=True, eq=False)

@@ -21,7 +21,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
-from mining.engines import NO_SURVIVOR, large_first, portable
+from mining.engines import NO_SURVIVOR, begin_order, portable
 from mining.engines.ray_head import watch_head
 from mining.errors import LossplaceError, ServiceError, StudyError
 from mining.study import ScaleSettings
@@ -89,11 +89,14 @@ class RayCluster:
         if not items:
             return
         join(self._settings)
+        import ray
         from ray.exceptions import RayError
 
+        cores = ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call]
+        workers = self._at_once or int(cores)
         for start in range(0, len(items), _AT_ONCE):
             given = items[start : start + _AT_ONCE]
-            order = large_first(list(map(expected_s, given)))
+            order = begin_order(list(map(expected_s, given)), workers)
             ended: dict[int, tuple[Ending, Any]] = {}
             with closing(self._endings(work, [given[number] for number in order])) as endings:
                 coming = zip(order, endings, strict=True)

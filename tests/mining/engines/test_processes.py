@@ -7,8 +7,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mining.engines import large_first
+from mining.engines import begin_order
 from mining.engines.processes import Processes, _received
 from mining.errors import ServiceError
 
@@ -67,13 +69,19 @@ def test_where_much_work_is_expected_all_of_it_is_done_by_workers():
     [
         ([], []),
         ([0, 0, 0], [0, 1, 2]),
-        ([1, 5, 1, 90, 1], [3, 1, 0, 2, 4]),
-        ([1] * 60 + [2, 3], [61, 60, *range(60)]),
-        ([1] * 200 + [3], range(201)),  # nobody would wait long for it
+        ([1, 5, 1, 90, 1], [3, 1, 0, 2, 4]),  # so much of the whole that it must be the first
+        ([1] * 8 + [2], [0, 1, 8, *range(2, 8)]),  # when what is left takes two workers 4 s
+        ([3, *[1] * 20], [0, *range(1, 21)]),
+        ([*[1] * 100, 8, *[1] * 100, 8], [*range(177), 201, *range(177, 201)]),
     ],
 )
-def test_a_good_part_of_the_whole_is_begun_first(expected_s, order):
-    assert large_first(expected_s) == list(order)
+def test_the_largest_is_begun_while_enough_is_left_for_the_others(expected_s, order):
+    assert begin_order(expected_s, 2) == order
+
+
+@given(st.lists(st.floats(0, 1e6), max_size=30), st.integers(1, 9))
+def test_every_item_is_begun_once(expected_s, workers):
+    assert sorted(begin_order(expected_s, workers)) == list(range(len(expected_s)))
 
 
 def test_results_keep_the_order_of_the_items_whichever_is_begun_first():
