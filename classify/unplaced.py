@@ -13,8 +13,10 @@ def unplaced_lines(run: Run) -> list[str]:
     Says nothing before anything was extracted. A snippet that is placed already needs none; of
     the others fewer prompts may be due, since equal code is judged once.
     """
-    if not run.is_sound(SNIPPETS):
+    if not run.path(SNIPPETS).exists():
         return []
+    if not run.is_sound(SNIPPETS):
+        return [_unknown(run, SNIPPETS, "extract")]
     # the judges come with it, for which a ranking before the first extraction need not wait
     from classify.classification import PLACEMENTS
 
@@ -27,11 +29,15 @@ def unplaced_lines(run: Run) -> list[str]:
         placed = run.read(PLACEMENTS, ["snippet_id", "placement"]).dropna()["snippet_id"]
         unplaced -= int(snippets["snippet_id"].isin(placed).sum())
     elif run.path(PLACEMENTS).exists():
-        return [
-            f"  how many snippets need new verdicts is not known: {run.path(PLACEMENTS)} cannot be "
-            "read; `lossplace classify` makes it anew, of the votes that are there"
-        ]
+        return [_unknown(run, PLACEMENTS, "classify")]
     return [
         f"  {unplaced} of the {len(snippets)} extracted snippets of selected repositories need "
         "new verdicts"
     ]
+
+
+def _unknown(run: Run, name: str, command: str) -> str:
+    return (
+        f"  how many snippets need new verdicts is not known: {run.path(name)} cannot be read; "
+        f"`lossplace {command}` makes it anew"
+    )

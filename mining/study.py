@@ -433,9 +433,12 @@ def _explain(error: ValidationError, where: str) -> str:
         siblings = _keys_beside(fault["loc"])
         return (
             f"Expected a known key in {where}, found {key!r}; "
-            f"the keys there are {', '.join(siblings)}."
+            f"delete it, or give one of these: {', '.join(siblings)}."
         )
-    return f"Expected a valid {key!r} in {where}, found {fault['input']!r}: {fault['msg']}."
+    return (
+        f"Expected a valid {key!r} in {where}, found {fault['input']!r} ({fault['msg']}); mend it "
+        "there."
+    )
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:

@@ -34,10 +34,11 @@ def test_snippets_of_selected_repositories_that_need_verdicts(tmp_path, placed, 
     assert line.startswith(f"  {unplaced} of the 3 extracted snippets")
 
 
-def test_placements_that_cannot_be_read_are_not_taken_for_none(tmp_path):
+@pytest.mark.parametrize("damaged", [SNIPPETS, PLACEMENTS])
+def test_what_cannot_be_read_is_not_taken_for_missing(tmp_path, damaged):
     run, made = Run(tmp_path), Artifact("test", {}, {})
     run.write(RANKING, pd.DataFrame(RANKED, columns=["repository", "selected"]), made)
     run.write(SNIPPETS, pd.DataFrame(EXTRACTED, columns=["repository", "snippet_id"]), made)
-    run.path(PLACEMENTS).write_text("damaged")
+    run.path(damaged).write_text("damaged")
     (line,) = unplaced_lines(run)
-    assert "cannot be read" in line
+    assert f"{damaged} cannot be read" in line
