@@ -55,11 +55,14 @@ class Ended:
 
 @dataclass
 class Command:
-    """A command of lossplace; ``arguments`` are given in its place, ``keys`` are lines of stdin."""
+    """A command of lossplace; ``arguments`` are given in its place.
+
+    ``keys`` says what is typed in a place as it is: lines of stdin.
+    """
 
     name: str
     arguments: Sequence[str]
-    keys: str = ""
+    keys: Callable[[Path], str] = lambda _: ""
     environment: Mapping[str, str] = field(default_factory=dict)
     warm: Warm | None = None
     """What forks it, where it is not to be started as a program."""
@@ -99,7 +102,7 @@ def start(
     }
     said = place.with_name(f"{place.name}.said")
     if command.warm is not None:
-        fork = command.warm(command.arguments, place, environment, said, command.keys)
+        fork = command.warm(command.arguments, place, environment, said, command.keys(place))
         return Started(fork, environment[_MARK])
     with said.open("wb") as out:
         process = subprocess.Popen(
@@ -112,7 +115,7 @@ def start(
             start_new_session=True,
         )
     assert process.stdin is not None
-    process.stdin.write(command.keys.encode())
+    process.stdin.write(command.keys(place).encode())
     process.stdin.close()
     return Started(process, environment[_MARK])
 

@@ -173,12 +173,12 @@ class World:
     def _commands(self) -> dict[str, Command]:
         environment = {"GITHUB_TOKEN": TOKEN}
 
-        def of(*words: str, study: str = self.model_study, keys: str = "") -> Command:
-            options = ["--run-dir", "run"]
-            return Command(words[0], [words[0], study, *words[1:], *options], keys, environment)
+        def of(*words: str, study: str = self.model_study) -> Command:
+            arguments = [words[0], study, *words[1:], "--run-dir", "run"]
+            return Command(words[0], arguments, environment=environment)
 
-        def alone(*words: str, keys: str = "") -> Command:
-            return Command(words[0], words, keys, environment)
+        def alone(*words: str) -> Command:
+            return Command(words[0], words, environment=environment)
 
         export = {
             f"export-{to}": of("export", "--to", to, "--out", out)
@@ -207,10 +207,12 @@ class World:
             "types": of("types"),
             "paper": of("paper"),
             "sample": of("sample", "--out", "queue.csv", "--design", "random", "--labels", "5"),
-            "label": alone(
-                *("label", "queue.csv", "--reader", "ann", "--run", self.model_study),
-                *("--run-dir", "run"),
-                keys="n\nm\nr\nn\nn\n",
+            "label": replace(
+                alone(
+                    *("label", "queue.csv", "--reader", "ann", "--run", self.model_study),
+                    *("--run-dir", "run"),
+                ),
+                keys=_labels_left,
             ),
             **export,
             "import-labels": alone("import-labels", str(exported), "--out", "gold.csv"),
@@ -218,6 +220,13 @@ class World:
             "verify": alone("verify", "bundle.zip"),
             "report": of("report"),
         }
+
+
+def _labels_left(place: Path) -> str:
+    """Return what a person types who has labelled some of the five snippets already."""
+    labelled = place / "queue.ann.csv"
+    done = len(labelled.read_text().splitlines()) - 1 if labelled.exists() else 0
+    return "\n".join([*"nmrnn"[done:], ""])
 
 
 def _annotated(number: int) -> dict[str, object]:
