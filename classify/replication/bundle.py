@@ -95,13 +95,9 @@ def bundle(
     """Write the bundle of a finished run to ``out``, a new folder or a ``.zip``.
 
     ``gold`` are hand labels in place of the study's. The run is only read; its tables are made
-    anew. Returns what is to be said. Raises InputError if ``out`` is there, ArtifactError if the
-    run is not finished or the bundle does not verify.
+    anew. Returns what is to be said. Raises InputError if another ``out`` is there, ArtifactError
+    if the run is not finished or the bundle does not verify.
     """
-    if out.exists():
-        raise InputError(
-            f"Expected nothing at {out}, found something; give another --out, or delete it."
-        )
     with beside(out) as temporary:
         folder = temporary / (out.stem if out.suffix == ".zip" else out.name)
         folder.mkdir(parents=True)
@@ -114,12 +110,17 @@ def bundle(
                 "`lossplace paper` again."
             )
         more = _tables(run) - _tables(Run(folder))
+        made = folder
         if out.suffix == ".zip":
-            packed = temporary / out.name
-            _pack(folder, packed)
-            settle(packed, out)
-        else:
-            settle(folder, out)
+            made = temporary / out.name
+            _pack(folder, made)
+        # one that is the same is this command's own, killed before it could say so
+        if out.exists() and _hashes(made) != _hashes(out):
+            raise InputError(
+                f"Expected nothing at {out}, found something; give another --out, or delete it."
+            )
+        if not out.exists():
+            settle(made, out)
     size = sum(
         p.stat().st_size for p in ([out] if out.is_file() else out.rglob("*")) if p.is_file()
     )
@@ -131,6 +132,12 @@ def bundle(
         *verification.lines(),
         f"written to {out}; complete CHECKLIST.md, CITATION.cff and README.md in it",
     ]
+
+
+def _hashes(place: Path) -> dict[str, str]:
+    """Return the hash of a file, or of each file in a folder, by its path in there."""
+    files = [place] if place.is_file() else place.rglob("*")
+    return {str(f.relative_to(place)): file_sha256(f) for f in files if f.is_file()}
 
 
 def _fill(study: Study, run: Run, folder: Path, gold: Path | None, with_text: bool) -> Facts:

@@ -155,6 +155,19 @@ def test_the_same_run_gives_the_same_bytes(by_model, tmp_path):
     assert verify(tmp_path / "a.zip").agrees
 
 
+@pytest.mark.parametrize("name", ["a.zip", "a"])
+def test_one_that_is_there_is_taken_only_as_it_was_written(by_model, tmp_path, name):
+    study, run, _, _ = by_model
+    said = bundle(study, run, tmp_path / name)
+    assert bundle(study, run, tmp_path / name) == said  # the first was killed at its end
+    changed = tmp_path / name if name.endswith(".zip") else tmp_path / name / "README.md"
+    with changed.open("ab") as file:
+        file.write(b"mine\n")
+    with pytest.raises(InputError, match="Expected nothing at"):
+        bundle(study, run, tmp_path / name)
+    assert changed.read_bytes().endswith(b"mine\n")
+
+
 def test_a_folder_may_have_any_name(by_model, tmp_path):
     study, run, folder, _ = by_model
     place = tmp_path / "50%20#1?mode=no"
