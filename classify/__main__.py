@@ -71,6 +71,7 @@ class Ending:
 
     def _interrupt(self, number: int, _: object) -> None:
         if self.signal is not None or self._over:
+            self.say(number)
             os._exit(128 + number)
         self.signal = number
         # what breaks off now has nothing to tell, in no thread

@@ -75,6 +75,14 @@ def test_a_second_signal_ends_it_at_once(started):
     assert process.wait() == 128 + signal.SIGTERM
 
 
+def test_a_signal_after_the_work_says_how_to_go_on_too(started):
+    process = started("ending.over()\nprint('here', flush=True)\ntime.sleep(60)\n")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert said.startswith("lossplace: Stopped by Ctrl-C; ")
+    assert process.returncode == 130
+
+
 def test_what_breaks_off_says_nothing(started):
     """Neither a thread, nor an object that is freed, nor a log, prints a traceback."""
     process = started(
@@ -107,8 +115,9 @@ def test_a_signal_to_a_fork_is_none_to_its_parent(started):
         "os.read(ours, 1)\n"
         "os.kill(child, signal.SIGTERM)\n"
         "print('here', flush=True)\n"
-        "print(os.WTERMSIG(os.waitpid(child, 0)[1]))\n"
+        "by = os.WTERMSIG(os.waitpid(child, 0)[1])\n"
         "time.sleep(2 * program.PATIENCE_S)\n"
+        "print(by)\n"
     )
     assert process.communicate() == (f"{int(signal.SIGTERM)}\n", "")
     assert process.returncode == 0
